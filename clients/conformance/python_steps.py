@@ -30,7 +30,7 @@ from python_sent import (
     with_lifetime,
     writes,
 )
-from runstore import Payload
+from runstore import Payload, SeqRange
 
 LONGEST_WAIT_SECONDS = 300
 FOLLOW = {"heartbeat_seconds": 1.0, "patience_seconds": 300.0}
@@ -325,6 +325,16 @@ class Runner:
 
     async def delete_run(self, a: Json) -> Any:
         return await self._client.admin.delete_run(reason=a.pop("why"), **a)
+
+    async def erase_events(self, a: Json) -> Any:
+        seqs = [SeqRange(**each) for each in a.pop("seqs")]
+        return await self._client.admin.erase_events(seqs=seqs, reason=a.pop("why"), **a)
+
+    async def erase_subject(self, a: Json) -> Any:
+        return await self._client.admin.erase_subject(reason=a.pop("why"), **a)
+
+    async def erasure_get(self, a: Json) -> Any:
+        return await self._client.admin.get_erasure(**a)
 
     async def removal_list(self, a: Json) -> Any:
         return {"removals": [each async for each in self._client.admin.removals(**a)]}

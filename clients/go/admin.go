@@ -19,7 +19,8 @@ type Admin struct {
 	service runstorev1.AdminServiceClient
 }
 
-// Admin returns the tokens, limits, holds, removals, policies and records of the project and of the server.
+// Admin returns the tokens, limits, holds, removals, erasures, policies and records of the project and
+// of the server.
 func (c *Client) Admin() *Admin {
 	return &Admin{client: c, service: runstorev1.NewAdminServiceClient(c.conn)}
 }

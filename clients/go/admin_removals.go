@@ -21,6 +21,8 @@ const (
 	RemovalOfArtifacts = RemovalKind(runstorev1.RemovalKind_REMOVAL_KIND_ARTIFACTS)
 	// RemovalOfSearchText removes what a run's events were found by in a search.
 	RemovalOfSearchText = RemovalKind(runstorev1.RemovalKind_REMOVAL_KIND_SEARCH_TEXT)
+	// RemovalOfEvents removes what events of a run said.
+	RemovalOfEvents = RemovalKind(runstorev1.RemovalKind_REMOVAL_KIND_EVENTS_ERASED)
 )
 
 // String returns the kind as the contract names it, without its prefix: "RUN".

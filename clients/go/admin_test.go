@@ -345,3 +345,50 @@ func TestARemovalIsDoneOnceEverythingIsGone(t *testing.T) {
 	}
 	equal(t, "a run that never was is found", missing == nil, false)
 }
+
+func TestWhatEventsSaidIsErasedAndTheRestStays(t *testing.T) {
+	client := dial(t)
+	admin := client.Admin()
+	run, err := client.SaveRun(t.Context(), runstore.NewRun{RunID: "run"})
+	require(t, err)
+	said := runstore.NewEvent{Type: "said", Actor: "ann", Tags: []string{"t"}, Subjects: []string{"ann"}}
+	_, err = run.Append(t.Context(), said, runstore.NewEvent{Type: "said", Subjects: []string{"bo"}})
+	require(t, err)
+	asked := runstore.EventErasure{
+		RunID: "run", Seqs: []runstore.SeqRange{{FirstSeq: 1, LastSeq: 1}}, Reason: "case 7",
+		RequestID: "once",
+	}
+
+	blocked, err := admin.EraseEvents(t.Context(), asked)
+	require(t, err)
+	again, err := admin.EraseEvents(t.Context(), asked)
+	require(t, err)
+	equal(t, "again", again.ErasureID, blocked.ErasureID)
+	equal(t, "state", blocked.State, runstore.ErasureBlocked)
+	equal(t, "blocker", blocked.Blockers[0], runstore.ErasureBlocker{RunID: "run"})
+	_, err = run.Complete(t.Context(), runstore.Completion{Outcome: runstore.OutcomeSucceeded})
+	require(t, err)
+	erasure := blocked
+	for erasure.ErasedEvents == 0 {
+		erasure, err = admin.Erasure(t.Context(), blocked.ErasureID)
+		require(t, err)
+	}
+
+	event := first(t, run.ListEvents(t.Context(), runstore.ListEventsOptions{}))
+	equal(t, "what is left", event.Actor == "" && event.Tags == nil && event.Subjects == nil, true)
+	equal(t, "salt bytes", len(event.Salt), 0)
+	equal(t, "sealed bytes", len(event.Sealed), 32)
+	equal(t, "is erased", event.ErasedAt.IsZero(), false)
+	found, err := run.Verify(t.Context())
+	require(t, err)
+	equal(t, "verified", found.Verified, true)
+	equal(t, "erased events", found.ErasedEvents, int64(1))
+	removals := collect(t, admin.Removals(t.Context(), runstore.ListRemovalsOptions{RunID: "run"}))
+	equal(t, "kind", removals[0].Kind, runstore.RemovalOfEvents)
+	of, err := admin.EraseSubject(t.Context(), runstore.SubjectErasure{Subject: "nobody", Reason: "case 8"})
+	require(t, err)
+	equal(t, "nobody", of.State, runstore.ErasureDone)
+	_, err = admin.Erasure(t.Context(), "none")
+	var notFound *runstore.ErasureNotFoundError
+	equal(t, "not found", errors.As(err, &notFound), true)
+}

@@ -161,6 +161,8 @@ func TestEveryCallOfTheContractHasAMethod(t *testing.T) {
 		"SetLimits":   (*runstore.Admin).SetLimits, "GetLimits": (*runstore.Admin).Limits,
 		"PlaceHold":   (*runstore.Admin).PlaceHold,
 		"ReleaseHold": (*runstore.Admin).ReleaseHold, "ListHolds": (*runstore.Admin).Holds,
+		"EraseEvents":  (*runstore.Admin).EraseEvents,
+		"EraseSubject": (*runstore.Admin).EraseSubject, "GetErasure": (*runstore.Admin).Erasure,
 		"DeleteRun": (*runstore.Admin).DeleteRun, "ListRemovals": (*runstore.Admin).Removals,
 		"PutPolicy": (*runstore.Admin).PutPolicy, "ListPolicies": (*runstore.Admin).Policies,
 		"DeletePolicy":       (*runstore.Admin).DeletePolicy,

@@ -230,6 +230,9 @@ type HoldNotFoundError struct{ *failure }
 // PolicyNotFoundError says that the project has no such policy.
 type PolicyNotFoundError struct{ *failure }
 
+// ErasureNotFoundError says that the project has no such erasure.
+type ErasureNotFoundError struct{ *failure }
+
 // TokenSecretLostError says that a token was made, but the only answer with its secret did not arrive:
 // revoke the token.
 type TokenSecretLostError struct{ *failure }
@@ -283,6 +286,7 @@ var byReason = map[string]func(*Error) error{
 	"RUN_ID_RESERVED":   func(e *Error) error { return &RunIDReservedError{e} },
 	"HOLD_NOT_FOUND":    func(e *Error) error { return &HoldNotFoundError{e} },
 	"POLICY_NOT_FOUND":  func(e *Error) error { return &PolicyNotFoundError{e} },
+	"ERASURE_NOT_FOUND": func(e *Error) error { return &ErasureNotFoundError{e} },
 	"OVERLOADED":        func(e *Error) error { return &OverloadedError{e} },
 	"STORAGE_UNAVAILABLE": func(e *Error) error {
 		return &StorageUnavailableError{&UnavailableError{e}}

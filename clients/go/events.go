@@ -55,6 +55,11 @@ type Event struct {
 	Subjects []string
 	// Salt was hashed with what may be erased; it is empty if the event was recorded without one.
 	Salt []byte
+	// Sealed is the hash of what was erased: payload, actor, tags, subjects and salt. It is empty unless
+	// the event was erased, and if it was recorded without a salt.
+	Sealed []byte
+	// ErasedAt is when what the event said was erased; zero if it was not.
+	ErasedAt time.Time
 }
 
 // Appended says where an event was recorded.
@@ -243,6 +248,8 @@ func eventOf(message *runstorev1.Event) *Event {
 		Hash:        message.Hash,
 		Subjects:    message.Subjects,
 		Salt:        message.Salt,
+		Sealed:      message.Sealed,
+		ErasedAt:    timeOf(message.ErasedAt),
 	}
 }
 

@@ -183,6 +183,11 @@ func (v Removal) String() string            { return described(v) }
 func (v Policy) String() string             { return described(v) }
 func (v RetentionSum) String() string       { return described(v) }
 func (v RetentionPreview) String() string   { return described(v) }
+func (v SeqRange) String() string           { return described(v) }
+func (v EventErasure) String() string       { return described(v) }
+func (v SubjectErasure) String() string     { return described(v) }
+func (v ErasureBlocker) String() string     { return described(v) }
+func (v Erasure) String() string            { return described(v) }
 func (v AdminRecord) String() string        { return described(v) }
 func (v RecordVerification) String() string { return described(v) }
 func (v Artifact) String() string           { return described(v) }

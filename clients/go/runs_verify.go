@@ -24,6 +24,9 @@ type Verification struct {
 	ProblemSeq int64
 	// NextFromSeq is where the next slice begins; 0 if the check is finished.
 	NextFromSeq int64
+	// ErasedEvents counts those of the checked events that were erased: of these, what is left is
+	// checked.
+	ErasedEvents int64
 }
 
 // Verify recomputes the run's whole hash chain. A broken chain is not an error: see Verified.
@@ -42,7 +45,7 @@ func (r *Run) Verify(ctx context.Context) (*Verification, error) {
 // end of each; the last result is that of the whole run.
 func (r *Run) VerifySlices(ctx context.Context, sliceSize int) iter.Seq2[*Verification, error] {
 	return func(yield func(*Verification, error) bool) {
-		var checked int64
+		var checked, erased int64
 		for fromSeq := int64(1); fromSeq != 0; {
 			found, err := r.verifySlice(ctx, fromSeq, sliceSize)
 			if err != nil {
@@ -50,7 +53,8 @@ func (r *Run) VerifySlices(ctx context.Context, sliceSize int) iter.Seq2[*Verifi
 				return
 			}
 			checked += found.CheckedEvents
-			found.CheckedEvents = checked
+			erased += found.ErasedEvents
+			found.CheckedEvents, found.ErasedEvents = checked, erased
 			fromSeq = found.NextFromSeq
 			if !yield(found, nil) {
 				return
@@ -74,5 +78,6 @@ func (r *Run) verifySlice(ctx context.Context, fromSeq int64, size int) (*Verifi
 		Problem:       response.FirstBreak.GetProblem(),
 		ProblemSeq:    response.FirstBreak.GetSeq(),
 		NextFromSeq:   response.NextFromSeq,
+		ErasedEvents:  response.ErasedEvents,
 	}, nil
 }

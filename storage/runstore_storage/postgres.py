@@ -15,6 +15,7 @@ from runstore_storage.database.connections import Connections
 from runstore_storage.database.engine import Database, reading
 from runstore_storage.database.in_flight import WritesInFlight
 from runstore_storage.database.statements import system
+from runstore_storage.erasures.postgres import PostgresErasures
 from runstore_storage.feed.postgres import PostgresFeed
 from runstore_storage.payloads.objects import Objects
 from runstore_storage.payloads.offloading import LargePayloads, Offloading
@@ -84,6 +85,15 @@ class PostgresStore:
         self.archives = PostgresArchives(engine, objects, offloading)
         self.removals = PostgresRemovals(engine, objects, in_flight, wakeups.announce)
         self.retention = PostgresRetention(engine, in_flight, self.removals.note_decided)
+        self.erasures = PostgresErasures(
+            engine,
+            connections,
+            objects,
+            offloading,
+            in_flight,
+            wakeups.announce,
+            self.removals.decided,
+        )
 
         self.look_for_seal = salts.look
         self.follow_seal = salts.follow

@@ -103,7 +103,7 @@ class RunWrite:
         if not any(before):
             return ()
         for each, old in zip(given, before, strict=True):
-            if old is None or old.body_hash != chain.event_hash(each.event, old.salt):
+            if old is None or not old.states(each.event):
                 raise IdempotencyMismatch("event", each.event.event_id)
         return tuple(
             Appended(each.event.event_id, old.seq, old.recorded_at, old.hash, deduplicated=True)

@@ -87,7 +87,8 @@ class Filling:
         is_other = path == self._other
         number = FIRST_NUMBER + len(self.leaves) + is_other * 10_000
         if field.enum_type:
-            return min(1 + is_other, len(field.enum_type.values) - 1)
+            values = field.enum_type.values
+            return values[min(1 + is_other, len(values) - 1)].number
         if field.cpp_type in _NUMBERS:
             return number
         if field.cpp_type == FieldDescriptor.CPPTYPE_BOOL:

@@ -368,3 +368,78 @@ async def test_a_removal_is_done_once_everything_is_gone(client: runstore.AsyncC
     assert begun.state is runstore.RemovalState.REMOVING
     assert all((each.done_at is None) is (each is not seen[-1]) for each in seen)
     assert [begun.removed_events, seen[-1].removed_events] == [0, 101]
+
+
+async def test_what_events_said_is_erased_and_the_rest_stays(client: runstore.AsyncClient) -> None:
+    run = await client.save_run(run_id="run")
+    said = runstore.NewEvent("said", {"name": "Ann"}, actor="ann", tags=("t",), subjects=("ann",))
+    await run.append_many([said, runstore.NewEvent("said", {"name": "Bo"}, subjects=("bo",))])
+
+    blocked = await client.admin.erase_events(
+        "run", [runstore.SeqRange(1, 1)], "case 7", request_id="once"
+    )
+    again = await client.admin.erase_events(
+        "run", [runstore.SeqRange(1, 1)], "case 7", request_id="once"
+    )
+    await run.complete(runstore.Outcome.SUCCEEDED)
+    states = []
+
+    async def is_done() -> bool:
+        states.append(await client.admin.get_erasure(blocked.erasure_id))
+        return states[-1].state is runstore.ErasureState.DONE
+
+    await until(is_done)
+
+    assert again.erasure_id == blocked.erasure_id
+    assert (blocked.state, blocked.blockers) == (
+        runstore.ErasureState.BLOCKED,
+        (runstore.ErasureBlocker("run"),),
+    )
+    assert (states[-1].runs, states[-1].erased_events) == (1, 1)
+    first, second, _ = [event async for event in run.events()]
+    assert (first.payload, first.actor, first.tags, first.subjects, first.salt) == (
+        None, "", (), (), b"",
+    )  # fmt: skip
+    assert first.erased_at is not None
+    assert len(first.sealed) == 32
+    assert (second.erased_at, second.sealed, second.subjects) == (None, b"", ("bo",))
+    assert (await run.verify()).erased_events == 1
+    (removal,) = [each async for each in client.admin.removals("run")]
+    assert removal.kind is runstore.RemovalKind.EVENTS_ERASED
+
+
+async def test_a_subject_is_forgotten_and_its_name_is_not_kept(
+    client: runstore.AsyncClient,
+) -> None:
+    run = await client.save_run(run_id="run")
+    await run.append("said", {"name": "Ann"}, subjects=["wombat"])
+    await run.complete(runstore.Outcome.SUCCEEDED)
+
+    erasure = await client.admin.erase_subject("wombat", "case 7")
+
+    async def is_erased() -> bool:
+        return (await client.admin.get_erasure(erasure.erasure_id)).erased_events == 1
+
+    await until(is_erased)
+    records = [each async for each in client.admin.records()]
+    assert {each.method for each in records} == {"EraseSubject"}
+    assert not any("wombat" in repr(each) for each in records)
+    with pytest.raises(runstore.ErasureNotFound):
+        await client.admin.get_erasure("none")
+    with pytest.raises(runstore.RunNotFound):
+        await client.admin.erase_events("none", [runstore.SeqRange(1, 2)], "why")
+    with pytest.raises(runstore.InvalidRequest):
+        await client.admin.erase_events("run", [runstore.SeqRange(2, 1)], "why")
+
+
+async def test_the_synchronous_client_erases_too(server_address: str, project: str) -> None:
+    def work() -> tuple[runstore.Erasure, runstore.Erasure]:
+        with runstore.Client(server_address, project=project, timeout=60) as client:
+            client.save_run(run_id="run")
+            first = client.admin.erase_events("run", [runstore.SeqRange(1, 1)], "why")
+            client.admin.erase_subject("nobody", "why")
+            return first, client.admin.get_erasure(first.erasure_id)
+
+    first, found = await asyncio.to_thread(work)
+
+    assert first == found

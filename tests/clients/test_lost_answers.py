@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import runstore
-from runstore import Completion, NewEvent, TaskWrite
+from runstore import Completion, NewEvent, SeqRange, TaskWrite
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "clients" / "conformance"))
 
@@ -29,6 +29,8 @@ CALLS: dict[str, Call] = {
     ),
     "CreateToken": lambda client: client.admin.create_token("ci", ["reader@acme/*"]),
     "DeleteSnapshots": lambda client: client.run("run").delete_snapshots(["snapshot"]),
+    "EraseEvents": lambda client: client.admin.erase_events("run", [SeqRange(1, 1)], "case 7"),
+    "EraseSubject": lambda client: client.admin.erase_subject("ann", "case 7"),
     "ForkRun": lambda client: client.run("run").fork(),
     "LinkArtifact": lambda client: client.artifacts.link("run", "page", "https://example.com"),
     "PlaceHold": lambda client: client.admin.place_hold("case 7", run_id="run"),

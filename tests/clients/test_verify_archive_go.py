@@ -42,6 +42,8 @@ from storage.archives.test_damaged import (
     with_birth,
     with_manifest,
 )
+from storage.archives.test_erased import FORGERIES as ERASED
+from storage.archives.test_erased import erased_archive
 
 GO = Path(__file__).parents[2] / "clients" / "go"
 SAMPLES = 300
@@ -108,6 +110,17 @@ async def test_archives_of_every_kind_verify(
 
     assert found == [[]] * 13
     assert [problems(tmp_path, each) for each in archives] == [[]] * 13
+
+
+async def test_erased_events_are_verified_alike(
+    database_url: str, db_schema: str, verify: Verify
+) -> None:
+    name = f"{db_schema}_erased"
+    whole, fork = await erased_archive(database_url, name)
+    await drop_schema(database_url, name)
+
+    assert [verify(tar(each)) for each in (whole, fork)] == [[], []]
+    assert all(verify(tar(forge(whole))) for forge in ERASED.values())
 
 
 async def test_a_sample_of_flipped_bits_is_found(

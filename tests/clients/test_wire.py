@@ -24,6 +24,7 @@ from runstore.calls import (
     admin,
     artifacts,
     configs,
+    erasures,
     events,
     feed,
     holds,
@@ -51,6 +52,7 @@ NOUNS = (
     admin,
     artifacts,
     configs,
+    erasures,
     events,
     feed,
     holds,
@@ -64,9 +66,11 @@ NOUNS = (
 )
 # What the server sets, and what no caller can give.
 NOT_SENT = {
+    "Event.erased_at",
     "Event.hash",
     "Event.recorded_at",
     "Event.salt",
+    "Event.sealed",
     "Event.seq",
     "ListConsumersRequest.page_size",
     "ListSnapshotsRequest.before",
@@ -110,6 +114,8 @@ NOT_SHOWN = {
     "CreateToken": {"deduplicated"},  # it has a secret or is an error
     "DeletePolicy": {"deduplicated"},
     "DeleteRun": {"deduplicated"},
+    "EraseEvents": {"deduplicated"},
+    "EraseSubject": {"deduplicated"},
     "ForkRun": {"deduplicated"},
     "GetStatistics": {"counted_position"},
     "PlaceHold": {"deduplicated"},

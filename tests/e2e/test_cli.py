@@ -222,6 +222,7 @@ def test_serve_refuses_a_wrong_schema_with_the_command_that_migrates_it(
         ("migrate", "check"),
         ("sinks", "ls"),
         ("search", "rebuild"),
+        ("erasures", "clean-up"),
         ("statistics", "rebuild"),
     ],
     ids=" ".join,
@@ -416,6 +417,35 @@ def test_a_run_is_exported_and_its_archive_verified(
     assert "cannot write" in cli("export", "run", "-o", str(tmp_path / "a" / "b"), *where, code=4)
     assert "RUN_NOT_FOUND" in cli("export", "none", "-o", str(tmp_path / "none"), *where, code=4)
     assert sorted(tmp_path.glob("*.part")) == []
+
+
+def test_what_events_said_is_erased(server: ServerProcess, project: str) -> None:
+    where = ("--target", server.target, "--project", project)
+    asked = ("erase", "--reason", "case 7", "--yes", *where)
+    with runstore.Client(server.target, project=project) as client:
+        run = client.save_run(run_id="run")
+        run.append("said", {"name": "Ann"}, subjects=["ann"])
+
+    blocked = cli(*asked, "--run", "run", "--seqs", "1-1", "--no-wait")
+    held = json.loads(cli(*asked, "--subject", "ann", "--no-wait", "--json"))
+    with runstore.Client(server.target, project=project) as client:
+        client.run("run").complete()
+    nobody = cli(*asked, "--subject", "nobody")
+
+    assert "blocked: 0 events in 1 runs; run is open (erasure " in blocked
+    assert held["state"] == "blocked"
+    assert held["blockers"] == [{"run_id": "run", "hold_id": None}]
+    assert "done: 0 events in 0 runs" in nobody
+    assert held["erasure_id"] in cli("erasures", "get", held["erasure_id"], *where)
+    assert "there is no erasure" in cli("erasures", "get", "none", *where, code=4)
+    assert "RUN_NOT_FOUND" in cli(*asked, "--run", "none", "--seqs", "1", code=4)
+    for wrong in ((), ("--run", "run"), ("--seqs", "1"), ("--subject", "a", "--run", "b")):
+        assert "name a --subject, or a --run and its --seqs" in cli(*asked, *wrong, code=4)
+    assert "is neither a seq" in cli(*asked, "--run", "run", "--seqs", "1-", code=4)
+
+
+def test_erasures_are_cleaned_up_by_the_owner(environment: dict[str, str]) -> None:
+    assert "removals are done" in cli("erasures", "clean-up", environment=environment)
 
 
 @pytest.mark.parametrize("command", ["dev", "serve"])

@@ -168,6 +168,24 @@ def test_the_commands_about_retention_work(fresh_server: ServerProcess, tmp_path
         assert (policy.name, policy.keep_snapshots) == ("usual", timedelta(days=7))
 
 
+def test_the_commands_about_erasure_work(fresh_server: ServerProcess, tmp_path: Path) -> None:
+    with runstore.Client(fresh_server.target, project="acme/erased") as client:
+        run = client.save_run(run_id="run-1")
+        for number in range(6):
+            run.append("said", {"number": number}, subjects=["bo" if number else "ann"])
+        run.complete(runstore.Outcome.SUCCEEDED)
+        shown, _ = (each.command for each in examples(ROOT / "docs" / "erasure.md"))
+        lines = [f"{line} --project acme/erased" for line in shown.splitlines()]
+
+        wrong = [said for line in lines if (said := _failed(line, fresh_server, tmp_path))]
+
+        assert not wrong, "\n\n".join(wrong)
+        erased = [event.seq for event in run.events() if event.erased_at]
+        assert erased == [1, 2, 3, 5]
+        removals = list(client.admin.removals("run-1"))
+        assert [each.state for each in removals] == [runstore.RemovalState.DONE] * 2
+
+
 def test_the_commands_about_holds_work(fresh_server: ServerProcess, tmp_path: Path) -> None:
     with runstore.Client(fresh_server.target, project="acme/held") as client:
         client.save_run(run_id="run-1", labels={"customer": "12"})

@@ -17,6 +17,7 @@ ROOT = Path(__file__).parents[2]
 ANY_NUMBER = None
 README, DOCS = "tests/e2e/test_readme.py", "tests/e2e/test_docs.py"
 SINKS, DEPLOY = "tests/server/sinks/test_docs.py", "tests/deployment/test_deploy_page.py"
+BY_COMMAND = "tests/e2e/test_cli.py"
 BACKUP, UPGRADE = "tests/e2e/test_backup.py", "tests/e2e/test_upgrade.py"
 MONITORING = "tests/deployment/test_monitoring.py"
 IDENTITY = "tests/server/identity/test_docs.py"
@@ -151,6 +152,13 @@ EXECUTED: dict[tuple[str, str], tuple[int | None, list[tuple[str, str]]]] = {
     ),
     ("docs/retention.md", "sh"): (1, [(DOCS, "test_the_commands_about_retention_work")]),
     ("docs/deletion.md", "sh"): (1, [(DOCS, "test_the_commands_about_deletion_work")]),
+    ("docs/erasure.md", "sh"): (
+        2,
+        [
+            (DOCS, "test_the_commands_about_erasure_work"),
+            (BY_COMMAND, "test_erasures_are_cleaned_up_by_the_owner"),
+        ],
+    ),
     ("docs/holds.md", "sh"): (1, [(DOCS, "test_the_commands_about_holds_work")]),
     ("docs/http.md", "console"): (9, [(DOCS, "test_http_answers_what_is_shown")]),
     ("docs/http.md", "js"): (

@@ -26,7 +26,7 @@ OLDER_RUN = (
     "INSERT INTO runstore.runs (project, run_id, body_hash, created_at)"
     " VALUES ('acme', 'older', '', now())"
 )
-BEFORE_INDEXES, WITH_HOLDS = "0014", "0021"
+BEFORE_INDEXES, WITH_HOLDS, WITH_REMOVALS = "0014", "0021", "0022"
 WAITS = (
     "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%CREATE INDEX CONCURRENTLY%'"
     " AND wait_event_type = 'Lock'"
@@ -148,6 +148,7 @@ def test_a_deleted_run_is_not_taken_back() -> None:
             client.save_run(run_id="run").complete(runstore.Outcome.CANCELLED)
             client.admin.delete_run("run", "case 8")
             database.wait_for("SELECT count(*) FROM runstore.open_removals", ["0"])
+        installation.run(f"runstore migrate down {WITH_REMOVALS} --yes", database.environment)
         before = database.state()
 
         refused = installation.run(
@@ -156,6 +157,29 @@ def test_a_deleted_run_is_not_taken_back() -> None:
 
         assert refused.returncode == 4, refused.stderr
         assert "runs were deleted" in refused.stderr
+        assert database.state().beside(before) == []
+
+
+def test_an_erased_event_is_not_taken_back() -> None:
+    with installed() as installation:
+        database = installation.database
+        with (
+            serving(installation.folder, database.environment) as server,
+            runstore.Client(server.target, project="acme") as client,
+        ):
+            run = client.save_run(run_id="run")
+            run.append("said", {"name": "Ann"}, subjects=["ann"])
+            run.complete()
+            client.admin.erase_subject("ann", "case 9")
+            database.wait_for("SELECT count(*) FROM runstore.erasure_targets", ["0"])
+        before = database.state()
+
+        refused = installation.run(
+            f"runstore migrate down {WITH_REMOVALS} --yes", database.environment
+        )
+
+        assert refused.returncode == 4, refused.stderr
+        assert "events were erased" in refused.stderr
         assert database.state().beside(before) == []
 
 

@@ -24,8 +24,16 @@ from runstore_storage.contract.configs import (
     NewVersion,
     VersionSelector,
 )
+from runstore_storage.contract.erasures import Seqs
 from runstore_storage.contract.events import EVERY_EVENT, Event, NewAppend
-from runstore_storage.contract.feed import RELAY, SEARCH, STORED_BYTES, USAGE_COUNTS, FeedPoint
+from runstore_storage.contract.feed import (
+    RELAY,
+    REMOVALS,
+    SEARCH,
+    STORED_BYTES,
+    USAGE_COUNTS,
+    FeedPoint,
+)
 from runstore_storage.contract.heads import Guard, Outcome, RunKey
 from runstore_storage.contract.holds import NewHold
 from runstore_storage.contract.outputs import Completion, Output
@@ -109,6 +117,21 @@ async def _deleted(store: Store, project: str, run_id: str) -> object:
     return await store.removals.delete_run(
         RunKey(project, run_id), expected_last_seq=None, act=act(project, f"delete {run_id}")
     )
+
+
+async def _erased(store: Store, project: str, request_id: str = "erase") -> object:
+    key, asked = RunKey(project, "erased"), act(project, request_id)
+    return await store.erasures.erase_events(key, [Seqs(1, 1)], asked)
+
+
+async def _forgotten(store: Store, project: str, request_id: str = "forget") -> object:
+    return await store.erasures.erase_subject(project, "ann", act(project, request_id))
+
+
+async def _erasure(store: Store, project: str) -> object:
+    records = await store.admin.list_records(project, limit=100, after=None)
+    ids = [each.act.resource for each in records.items if each.act.resource.startswith("erasures/")]
+    return await store.erasures.get_erasure(project, ids[-1].removeprefix("erasures/"))
 
 
 CALLS: dict[str, Call] = {
@@ -220,6 +243,9 @@ CALLS: dict[str, Call] = {
     "retention.preview_retention": lambda store, project: store.retention.preview_retention(
         project, POLICY, idle=timedelta(days=30)
     ),
+    "erasures.erase_events": lambda store, project: _erased(store, project, "erase again"),
+    "erasures.erase_subject": lambda store, project: _forgotten(store, project, "forget again"),
+    "erasures.get_erasure": _erasure,
     "admin.create_token": lambda store, project: store.admin.create_token(
         token(project), act(project, "token")
     ),
@@ -275,7 +301,17 @@ async def furnish(store: Store, project: str) -> None:
         await store.artifacts.upload_artifact(NewArtifact(base, "a"), Announced(), chunks())
         await store.complete_run(base, Completion(Outcome.SUCCEEDED))
         await _deleted(store, project, "gone")
+        about = Event("t", payload=LARGE, subjects=("ann",))
+        erased = (await store.save_run(NewRun(project, "erased"))).run.key
+        await store.append_events(erased, [about])
+        await store.complete_run(erased, Completion(Outcome.SUCCEEDED))
+        await _erased(store, project)
+        await store.append_events(child, [about])
+        await _forgotten(store, project)
     await publish(store)
+    await store.feed.hold_duty(REMOVALS, "me")
+    for _ in range(2):
+        await store.erasures.erase("me")
     with bound(Scope(project)):
         await store.feed.commit_position(project, "reader", 2)
 
@@ -317,6 +353,8 @@ async def _by_id(store: Store, project: str) -> object:
 
 MORE: dict[str, Call] = {
     "what a repeated act has deleted": lambda store, project: _deleted(store, project, "gone"),
+    "a repeated erasure": _erased,
+    "a subject that is forgotten again": _forgotten,
     "the removals of a run": lambda store, project: store.removals.list_removals(
         project, run_id="gone", limit=10, after=None
     ),

@@ -38,6 +38,7 @@ MAKING = {
     *("save_run", "configs.register_version"),
     *("admin.create_token", "admin.revoke_token", "admin.set_limits", "holds.place_hold"),
     *("removals.delete_run", "retention.put_policy", "retention.delete_policy"),
+    *("erasures.erase_events", "erasures.erase_subject"),
 }
 """The methods that make what does not exist; to do so in another project is no caller's mistake."""
 

@@ -167,6 +167,23 @@ CONSTRAINTS: dict[str, tuple[str, list[dict[str, Any]]]] = {
     "fk_removals_run": ("removals", [{"removal": NOBODY, "record": 99, "run": NOBODY}]),
     "ck_removals_kind": ("removals", [{"removal": NOBODY, "record": 99, "kind": 9}]),
     "ck_removals_birth": ("removals", [{"removal": NOBODY, "record": 99, "birth": "\\x00"}]),
+    "fk_removals_erasure": ("removals", [{"removal": NOBODY, "record": 2, "erasure": NOBODY}]),
+    "pk_erasure_requests": ("erasure_requests", [{"erasure_id": "new", "record": 2}]),
+    "uq_erasure_requests_erasure_id": ("erasure_requests", [{"erasure": NOBODY, "record": 2}]),
+    "uq_erasure_requests_record": (
+        "erasure_requests",
+        [{"erasure": NOBODY, "erasure_id": "new"}],
+    ),
+    "fk_erasure_requests_record": (
+        "erasure_requests",
+        [{"erasure": NOBODY, "erasure_id": "new", "record": 99}],
+    ),
+    "pk_erasure_targets": ("erasure_targets", [{"subject": "new"}]),
+    "fk_erasure_targets_erasure": ("erasure_targets", [{"erasure": NOBODY}]),
+    "pk_erasures": ("erasures", [{}]),
+    "fk_erasures_removal": ("erasures", [{"seq": 99, "removal": NOBODY}]),
+    "ck_erasures_sealed": ("erasures", [{"seq": 99, "sealed": "\\x00"}]),
+    "pk_subject_refs": ("subject_refs", [{}]),
     "pk_removal_steps": ("removal_steps", [{"is_last": False}]),
     "fk_removals_record": ("removals", [{"removal": NOBODY, "record": 99}]),
     "pk_open_removals": ("open_removals", [{}]),
@@ -233,6 +250,8 @@ NULLABLE = {
     *("events.salt", "runs.salt", "outputs.salt", "snapshots.salt", "task_writes.salt"),
     *("holds.run", "holds.released_by", "holds.released_at"),
     *("requests.salt", "events.subjects", "runs.subjects"),
+    *("erasure_requests.subject_salt", "erasure_requests.subject_hash"),
+    *("erasure_targets.subject", "erasures.sealed", "removals.erasure"),
 }
 
 # What each trigger stops.
@@ -323,6 +342,13 @@ TRIGGERS: dict[str, list[str]] = {
         "DELETE FROM removal_steps",
     ],
     "tr_removal_steps_truncate": ["TRUNCATE removal_steps"],
+    "tr_erasure_requests_append_only": [
+        "UPDATE erasure_requests SET project = project",
+        "DELETE FROM erasure_requests",
+    ],
+    "tr_erasure_requests_truncate": ["TRUNCATE erasure_requests CASCADE"],
+    "tr_erasures_append_only": ["UPDATE erasures SET sealed = NULL", "DELETE FROM erasures"],
+    "tr_erasures_truncate": ["TRUNCATE erasures"],
     "tr_run_heads_removed": ["DELETE FROM run_heads"],
     "tr_artifacts_removed": ["DELETE FROM artifacts"],
     "tr_requests_removed": ["DELETE FROM requests"],
@@ -333,7 +359,7 @@ TRIGGERS: dict[str, list[str]] = {
     "tr_admin_records_truncate": ["TRUNCATE admin_records CASCADE"],
 }
 # These do not stop a statement but complete it.
-PLACING = {"tr_run_heads_place", "tr_run_heads_move"}
+PLACING = {"tr_run_heads_place", "tr_run_heads_move", "tr_events_subjects"}
 # And these note what it stores; tests/storage/contract/test_stored_bytes.py compares that.
 NOTING = {
     *("tr_runs_stored_added", "tr_events_stored_removed"),
@@ -389,6 +415,8 @@ INDEXES = {
     "ix_artifacts_object": "SELECT 1 FROM artifacts WHERE object = 1",
     "ix_blobs_location": "SELECT 1 FROM blobs WHERE location = 'x'",
     "ix_removals_run": "SELECT 1 FROM removals WHERE run = 1",
+    "ix_removals_erasure": "SELECT 1 FROM removals WHERE erasure = 1 AND run = 1",
+    "ix_subject_refs_run": "SELECT 1 FROM subject_refs WHERE run = 1 AND seq = 1",
     "ix_removal_steps_removal": (
         "SELECT 1 FROM removal_steps WHERE removal = 1 ORDER BY step DESC LIMIT 1"
     ),
@@ -470,12 +498,19 @@ ROWS = [
     "INSERT INTO project_limits VALUES ('p', 0, 0, 0, 0, now())",
     "INSERT INTO admin_records VALUES ('p', 1, now(), 'm', 'r', '[]', '[]', true, '', '',"
     " 'request', '{}', 'OK', '', '')",
+    "INSERT INTO admin_records VALUES ('p', 2, now(), 'm', 'r', '[]', '[]', true, '', '',"
+    " '', '{}', 'OK', '', '')",
     "INSERT INTO removals OVERRIDING SYSTEM VALUE"
     " SELECT 1, 'm', 'p', min(run), 1, decode(repeat('00', 32), 'hex'), 1, 1, 1, now() FROM runs",
     "INSERT INTO open_removals VALUES (1)",
     "INSERT INTO policies (project, name, statuses, plan_id, tags, labels, keep_last_snapshots,"
     " keep_run, keep_artifacts, includes_external, put_by, put_at)"
     " VALUES ('p', 'n', '{}', '', '{}', '{}', 0, '1 day', '1 day', false, '[]', now())",
+    "INSERT INTO erasure_requests OVERRIDING SYSTEM VALUE"
+    " VALUES (1, 'e', 'p', 1, NULL, NULL, now())",
+    "INSERT INTO erasure_targets VALUES (1, 1, 1, 1)",
+    "INSERT INTO erasures VALUES (1, 1, NULL, 1, now())",
+    "INSERT INTO subject_refs VALUES ('ann', 1, 1)",
     "INSERT INTO unnamed_objects VALUES ('x', 1)",
     "INSERT INTO removal_steps OVERRIDING SYSTEM VALUE VALUES (1, 1, 1, true)",
 ]

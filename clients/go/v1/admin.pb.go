@@ -174,6 +174,8 @@ const (
 	RemovalKind_REMOVAL_KIND_ARTIFACTS RemovalKind = 4
 	// What a run's events were found by in Search.
 	RemovalKind_REMOVAL_KIND_SEARCH_TEXT RemovalKind = 5
+	// What events of a run said; `first_seq` and `last_seq` are the outermost of them.
+	RemovalKind_REMOVAL_KIND_EVENTS_ERASED RemovalKind = 6
 )
 
 // Enum value maps for RemovalKind.
@@ -184,13 +186,15 @@ var (
 		3: "REMOVAL_KIND_SNAPSHOTS",
 		4: "REMOVAL_KIND_ARTIFACTS",
 		5: "REMOVAL_KIND_SEARCH_TEXT",
+		6: "REMOVAL_KIND_EVENTS_ERASED",
 	}
 	RemovalKind_value = map[string]int32{
-		"REMOVAL_KIND_UNSPECIFIED": 0,
-		"REMOVAL_KIND_RUN":         1,
-		"REMOVAL_KIND_SNAPSHOTS":   3,
-		"REMOVAL_KIND_ARTIFACTS":   4,
-		"REMOVAL_KIND_SEARCH_TEXT": 5,
+		"REMOVAL_KIND_UNSPECIFIED":   0,
+		"REMOVAL_KIND_RUN":           1,
+		"REMOVAL_KIND_SNAPSHOTS":     3,
+		"REMOVAL_KIND_ARTIFACTS":     4,
+		"REMOVAL_KIND_SEARCH_TEXT":   5,
+		"REMOVAL_KIND_EVENTS_ERASED": 6,
 	}
 )
 
@@ -334,6 +338,67 @@ func (x RetentionBlocker) Number() protoreflect.EnumNumber {
 // Deprecated: Use RetentionBlocker.Descriptor instead.
 func (RetentionBlocker) EnumDescriptor() ([]byte, []int) {
 	return file_runstore_v1_admin_proto_rawDescGZIP(), []int{4}
+}
+
+// An ErasureState says how far an erasure has come.
+type ErasureState int32
+
+const (
+	// Never sent.
+	ErasureState_ERASURE_STATE_UNSPECIFIED ErasureState = 0
+	// It has not been done in all of its runs, and nothing keeps it from that.
+	ErasureState_ERASURE_STATE_PENDING ErasureState = 1
+	// It cannot be done in some of its runs, for now: see the blockers.
+	ErasureState_ERASURE_STATE_BLOCKED ErasureState = 2
+	// Nothing of what is erased can be read any more, and it is being removed from where it was stored.
+	ErasureState_ERASURE_STATE_REMOVING ErasureState = 3
+	// It is gone.
+	ErasureState_ERASURE_STATE_DONE ErasureState = 4
+)
+
+// Enum value maps for ErasureState.
+var (
+	ErasureState_name = map[int32]string{
+		0: "ERASURE_STATE_UNSPECIFIED",
+		1: "ERASURE_STATE_PENDING",
+		2: "ERASURE_STATE_BLOCKED",
+		3: "ERASURE_STATE_REMOVING",
+		4: "ERASURE_STATE_DONE",
+	}
+	ErasureState_value = map[string]int32{
+		"ERASURE_STATE_UNSPECIFIED": 0,
+		"ERASURE_STATE_PENDING":     1,
+		"ERASURE_STATE_BLOCKED":     2,
+		"ERASURE_STATE_REMOVING":    3,
+		"ERASURE_STATE_DONE":        4,
+	}
+)
+
+func (x ErasureState) Enum() *ErasureState {
+	p := new(ErasureState)
+	*p = x
+	return p
+}
+
+func (x ErasureState) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (ErasureState) Descriptor() protoreflect.EnumDescriptor {
+	return file_runstore_v1_admin_proto_enumTypes[5].Descriptor()
+}
+
+func (ErasureState) Type() protoreflect.EnumType {
+	return &file_runstore_v1_admin_proto_enumTypes[5]
+}
+
+func (x ErasureState) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use ErasureState.Descriptor instead.
+func (ErasureState) EnumDescriptor() ([]byte, []int) {
+	return file_runstore_v1_admin_proto_rawDescGZIP(), []int{5}
 }
 
 // A Grant is a role in projects.
@@ -1414,6 +1479,230 @@ func (x *RetentionSum) GetSampleRunIds() []string {
 	return nil
 }
 
+// A SeqRange is events of a run that follow one another.
+type SeqRange struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The first of them.
+	// Bounds: 1..9223372036854775807.
+	FirstSeq int64 `protobuf:"varint,1,opt,name=first_seq,json=firstSeq,proto3" json:"first_seq,omitempty"`
+	// The last of them; not before the first.
+	// Bounds: 1..9223372036854775807.
+	LastSeq       int64 `protobuf:"varint,2,opt,name=last_seq,json=lastSeq,proto3" json:"last_seq,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SeqRange) Reset() {
+	*x = SeqRange{}
+	mi := &file_runstore_v1_admin_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SeqRange) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SeqRange) ProtoMessage() {}
+
+func (x *SeqRange) ProtoReflect() protoreflect.Message {
+	mi := &file_runstore_v1_admin_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SeqRange.ProtoReflect.Descriptor instead.
+func (*SeqRange) Descriptor() ([]byte, []int) {
+	return file_runstore_v1_admin_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *SeqRange) GetFirstSeq() int64 {
+	if x != nil {
+		return x.FirstSeq
+	}
+	return 0
+}
+
+func (x *SeqRange) GetLastSeq() int64 {
+	if x != nil {
+		return x.LastSeq
+	}
+	return 0
+}
+
+// An ErasureBlocker is what keeps a run from being erased: that it has not ended, or a hold of it or
+// of a fork of it.
+type ErasureBlocker struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The run that is open or held.
+	RunId string `protobuf:"bytes,1,opt,name=run_id,json=runId,proto3" json:"run_id,omitempty"`
+	// The hold; empty if the run is open.
+	HoldId        string `protobuf:"bytes,2,opt,name=hold_id,json=holdId,proto3" json:"hold_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ErasureBlocker) Reset() {
+	*x = ErasureBlocker{}
+	mi := &file_runstore_v1_admin_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ErasureBlocker) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ErasureBlocker) ProtoMessage() {}
+
+func (x *ErasureBlocker) ProtoReflect() protoreflect.Message {
+	mi := &file_runstore_v1_admin_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ErasureBlocker.ProtoReflect.Descriptor instead.
+func (*ErasureBlocker) Descriptor() ([]byte, []int) {
+	return file_runstore_v1_admin_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *ErasureBlocker) GetRunId() string {
+	if x != nil {
+		return x.RunId
+	}
+	return ""
+}
+
+func (x *ErasureBlocker) GetHoldId() string {
+	if x != nil {
+		return x.HoldId
+	}
+	return ""
+}
+
+// An Erasure says what was asked to be erased, and how far that has come. It keeps numbers only,
+// nothing of what was erased, nor of whom it was about.
+type Erasure struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Identifies the erasure; a UUIDv7 that the server makes.
+	ErasureId string `protobuf:"bytes,1,opt,name=erasure_id,json=erasureId,proto3" json:"erasure_id,omitempty"`
+	// How far it has come.
+	State ErasureState `protobuf:"varint,2,opt,name=state,proto3,enum=runstore.v1.ErasureState" json:"state,omitempty"`
+	// The number of the record of the call in the project's chain: who asked for it, and why. What is
+	// done in a run is recorded, too, and has a removal.
+	Record int64 `protobuf:"varint,3,opt,name=record,proto3" json:"record,omitempty"`
+	// When it was asked for.
+	At *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=at,proto3" json:"at,omitempty"`
+	// Of how many runs events are erased.
+	Runs int64 `protobuf:"varint,5,opt,name=runs,proto3" json:"runs,omitempty"`
+	// How many events are erased so far.
+	ErasedEvents int64 `protobuf:"varint,6,opt,name=erased_events,json=erasedEvents,proto3" json:"erased_events,omitempty"`
+	// What it waits for; the first 100 if there is more.
+	Blockers []*ErasureBlocker `protobuf:"bytes,7,rep,name=blockers,proto3" json:"blockers,omitempty"`
+	// When all of it was gone; unset before that.
+	DoneAt        *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=done_at,json=doneAt,proto3" json:"done_at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Erasure) Reset() {
+	*x = Erasure{}
+	mi := &file_runstore_v1_admin_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Erasure) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Erasure) ProtoMessage() {}
+
+func (x *Erasure) ProtoReflect() protoreflect.Message {
+	mi := &file_runstore_v1_admin_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Erasure.ProtoReflect.Descriptor instead.
+func (*Erasure) Descriptor() ([]byte, []int) {
+	return file_runstore_v1_admin_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *Erasure) GetErasureId() string {
+	if x != nil {
+		return x.ErasureId
+	}
+	return ""
+}
+
+func (x *Erasure) GetState() ErasureState {
+	if x != nil {
+		return x.State
+	}
+	return ErasureState_ERASURE_STATE_UNSPECIFIED
+}
+
+func (x *Erasure) GetRecord() int64 {
+	if x != nil {
+		return x.Record
+	}
+	return 0
+}
+
+func (x *Erasure) GetAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.At
+	}
+	return nil
+}
+
+func (x *Erasure) GetRuns() int64 {
+	if x != nil {
+		return x.Runs
+	}
+	return 0
+}
+
+func (x *Erasure) GetErasedEvents() int64 {
+	if x != nil {
+		return x.ErasedEvents
+	}
+	return 0
+}
+
+func (x *Erasure) GetBlockers() []*ErasureBlocker {
+	if x != nil {
+		return x.Blockers
+	}
+	return nil
+}
+
+func (x *Erasure) GetDoneAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.DoneAt
+	}
+	return nil
+}
+
 var File_runstore_v1_admin_proto protoreflect.FileDescriptor
 
 const file_runstore_v1_admin_proto_rawDesc = "" +
@@ -1516,7 +1805,23 @@ const file_runstore_v1_admin_proto_rawDesc = "" +
 	"\x04runs\x18\x03 \x01(\x03R\x04runs\x12\x14\n" +
 	"\x05items\x18\x04 \x01(\x03R\x05items\x12\x14\n" +
 	"\x05bytes\x18\x05 \x01(\x03R\x05bytes\x12$\n" +
-	"\x0esample_run_ids\x18\x06 \x03(\tR\fsampleRunIds*t\n" +
+	"\x0esample_run_ids\x18\x06 \x03(\tR\fsampleRunIds\"B\n" +
+	"\bSeqRange\x12\x1b\n" +
+	"\tfirst_seq\x18\x01 \x01(\x03R\bfirstSeq\x12\x19\n" +
+	"\blast_seq\x18\x02 \x01(\x03R\alastSeq\"@\n" +
+	"\x0eErasureBlocker\x12\x15\n" +
+	"\x06run_id\x18\x01 \x01(\tR\x05runId\x12\x17\n" +
+	"\ahold_id\x18\x02 \x01(\tR\x06holdId\"\xc4\x02\n" +
+	"\aErasure\x12\x1d\n" +
+	"\n" +
+	"erasure_id\x18\x01 \x01(\tR\terasureId\x12/\n" +
+	"\x05state\x18\x02 \x01(\x0e2\x19.runstore.v1.ErasureStateR\x05state\x12\x16\n" +
+	"\x06record\x18\x03 \x01(\x03R\x06record\x12*\n" +
+	"\x02at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12\x12\n" +
+	"\x04runs\x18\x05 \x01(\x03R\x04runs\x12#\n" +
+	"\rerased_events\x18\x06 \x01(\x03R\ferasedEvents\x127\n" +
+	"\bblockers\x18\a \x03(\v2\x1b.runstore.v1.ErasureBlockerR\bblockers\x123\n" +
+	"\adone_at\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\x06doneAt*t\n" +
 	"\x04Role\x12\x14\n" +
 	"\x10ROLE_UNSPECIFIED\x10\x00\x12\x11\n" +
 	"\rROLE_RECORDER\x10\x01\x12\x0f\n" +
@@ -1532,13 +1837,14 @@ const file_runstore_v1_admin_proto_rawDesc = "" +
 	"\x12PRINCIPAL_KIND_JWT\x10\x03\x12\x1e\n" +
 	"\x1aPRINCIPAL_KIND_CERTIFICATE\x10\x04\x12\x1b\n" +
 	"\x17PRINCIPAL_KIND_DATABASE\x10\x05\x12\x17\n" +
-	"\x13PRINCIPAL_KIND_DUTY\x10\x06*\x97\x01\n" +
+	"\x13PRINCIPAL_KIND_DUTY\x10\x06*\xb7\x01\n" +
 	"\vRemovalKind\x12\x1c\n" +
 	"\x18REMOVAL_KIND_UNSPECIFIED\x10\x00\x12\x14\n" +
 	"\x10REMOVAL_KIND_RUN\x10\x01\x12\x1a\n" +
 	"\x16REMOVAL_KIND_SNAPSHOTS\x10\x03\x12\x1a\n" +
 	"\x16REMOVAL_KIND_ARTIFACTS\x10\x04\x12\x1c\n" +
-	"\x18REMOVAL_KIND_SEARCH_TEXT\x10\x05*|\n" +
+	"\x18REMOVAL_KIND_SEARCH_TEXT\x10\x05\x12\x1e\n" +
+	"\x1aREMOVAL_KIND_EVENTS_ERASED\x10\x06*|\n" +
 	"\fRemovalState\x12\x1d\n" +
 	"\x19REMOVAL_STATE_UNSPECIFIED\x10\x00\x12\x1a\n" +
 	"\x16REMOVAL_STATE_REMOVING\x10\x01\x12\x16\n" +
@@ -1548,7 +1854,13 @@ const file_runstore_v1_admin_proto_rawDesc = "" +
 	"\x1dRETENTION_BLOCKER_UNSPECIFIED\x10\x00\x12\x1a\n" +
 	"\x16RETENTION_BLOCKER_HELD\x10\x01\x12\x1c\n" +
 	"\x18RETENTION_BLOCKER_IN_USE\x10\x02\x12\x1c\n" +
-	"\x18RETENTION_BLOCKER_UNREAD\x10\x03B\x81\x01\n" +
+	"\x18RETENTION_BLOCKER_UNREAD\x10\x03*\x97\x01\n" +
+	"\fErasureState\x12\x1d\n" +
+	"\x19ERASURE_STATE_UNSPECIFIED\x10\x00\x12\x19\n" +
+	"\x15ERASURE_STATE_PENDING\x10\x01\x12\x19\n" +
+	"\x15ERASURE_STATE_BLOCKED\x10\x02\x12\x1a\n" +
+	"\x16ERASURE_STATE_REMOVING\x10\x03\x12\x16\n" +
+	"\x12ERASURE_STATE_DONE\x10\x04B\x81\x01\n" +
 	"\x0fcom.runstore.v1B\n" +
 	"AdminProtoP\x01Z5github.com/runstore/runstore/clients/go/v1;runstorev1\xaa\x02\vRunstore.V1\xca\x02\vRunstore\\V1\xea\x02\fRunstore::V1b\x06proto3"
 
@@ -1564,66 +1876,74 @@ func file_runstore_v1_admin_proto_rawDescGZIP() []byte {
 	return file_runstore_v1_admin_proto_rawDescData
 }
 
-var file_runstore_v1_admin_proto_enumTypes = make([]protoimpl.EnumInfo, 5)
-var file_runstore_v1_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
+var file_runstore_v1_admin_proto_enumTypes = make([]protoimpl.EnumInfo, 6)
+var file_runstore_v1_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
 var file_runstore_v1_admin_proto_goTypes = []any{
 	(Role)(0),                     // 0: runstore.v1.Role
 	(PrincipalKind)(0),            // 1: runstore.v1.PrincipalKind
 	(RemovalKind)(0),              // 2: runstore.v1.RemovalKind
 	(RemovalState)(0),             // 3: runstore.v1.RemovalState
 	(RetentionBlocker)(0),         // 4: runstore.v1.RetentionBlocker
-	(*Grant)(nil),                 // 5: runstore.v1.Grant
-	(*Token)(nil),                 // 6: runstore.v1.Token
-	(*Principal)(nil),             // 7: runstore.v1.Principal
-	(*Limits)(nil),                // 8: runstore.v1.Limits
-	(*AdminRecord)(nil),           // 9: runstore.v1.AdminRecord
-	(*RunSelection)(nil),          // 10: runstore.v1.RunSelection
-	(*Hold)(nil),                  // 11: runstore.v1.Hold
-	(*Removal)(nil),               // 12: runstore.v1.Removal
-	(*Policy)(nil),                // 13: runstore.v1.Policy
-	(*RetentionSum)(nil),          // 14: runstore.v1.RetentionSum
-	nil,                           // 15: runstore.v1.RunSelection.LabelsEntry
-	(*timestamppb.Timestamp)(nil), // 16: google.protobuf.Timestamp
-	(RunStatus)(0),                // 17: runstore.v1.RunStatus
-	(*durationpb.Duration)(nil),   // 18: google.protobuf.Duration
+	(ErasureState)(0),             // 5: runstore.v1.ErasureState
+	(*Grant)(nil),                 // 6: runstore.v1.Grant
+	(*Token)(nil),                 // 7: runstore.v1.Token
+	(*Principal)(nil),             // 8: runstore.v1.Principal
+	(*Limits)(nil),                // 9: runstore.v1.Limits
+	(*AdminRecord)(nil),           // 10: runstore.v1.AdminRecord
+	(*RunSelection)(nil),          // 11: runstore.v1.RunSelection
+	(*Hold)(nil),                  // 12: runstore.v1.Hold
+	(*Removal)(nil),               // 13: runstore.v1.Removal
+	(*Policy)(nil),                // 14: runstore.v1.Policy
+	(*RetentionSum)(nil),          // 15: runstore.v1.RetentionSum
+	(*SeqRange)(nil),              // 16: runstore.v1.SeqRange
+	(*ErasureBlocker)(nil),        // 17: runstore.v1.ErasureBlocker
+	(*Erasure)(nil),               // 18: runstore.v1.Erasure
+	nil,                           // 19: runstore.v1.RunSelection.LabelsEntry
+	(*timestamppb.Timestamp)(nil), // 20: google.protobuf.Timestamp
+	(RunStatus)(0),                // 21: runstore.v1.RunStatus
+	(*durationpb.Duration)(nil),   // 22: google.protobuf.Duration
 }
 var file_runstore_v1_admin_proto_depIdxs = []int32{
 	0,  // 0: runstore.v1.Grant.role:type_name -> runstore.v1.Role
-	5,  // 1: runstore.v1.Token.grants:type_name -> runstore.v1.Grant
-	7,  // 2: runstore.v1.Token.created_by:type_name -> runstore.v1.Principal
-	16, // 3: runstore.v1.Token.created_at:type_name -> google.protobuf.Timestamp
-	16, // 4: runstore.v1.Token.expires_at:type_name -> google.protobuf.Timestamp
-	16, // 5: runstore.v1.Token.revoked_at:type_name -> google.protobuf.Timestamp
-	16, // 6: runstore.v1.Token.last_used_at:type_name -> google.protobuf.Timestamp
+	6,  // 1: runstore.v1.Token.grants:type_name -> runstore.v1.Grant
+	8,  // 2: runstore.v1.Token.created_by:type_name -> runstore.v1.Principal
+	20, // 3: runstore.v1.Token.created_at:type_name -> google.protobuf.Timestamp
+	20, // 4: runstore.v1.Token.expires_at:type_name -> google.protobuf.Timestamp
+	20, // 5: runstore.v1.Token.revoked_at:type_name -> google.protobuf.Timestamp
+	20, // 6: runstore.v1.Token.last_used_at:type_name -> google.protobuf.Timestamp
 	1,  // 7: runstore.v1.Principal.kind:type_name -> runstore.v1.PrincipalKind
-	16, // 8: runstore.v1.AdminRecord.recorded_at:type_name -> google.protobuf.Timestamp
-	7,  // 9: runstore.v1.AdminRecord.principal:type_name -> runstore.v1.Principal
-	5,  // 10: runstore.v1.AdminRecord.grants:type_name -> runstore.v1.Grant
-	17, // 11: runstore.v1.RunSelection.statuses:type_name -> runstore.v1.RunStatus
-	15, // 12: runstore.v1.RunSelection.labels:type_name -> runstore.v1.RunSelection.LabelsEntry
-	10, // 13: runstore.v1.Hold.filter:type_name -> runstore.v1.RunSelection
-	7,  // 14: runstore.v1.Hold.placed_by:type_name -> runstore.v1.Principal
-	16, // 15: runstore.v1.Hold.placed_at:type_name -> google.protobuf.Timestamp
-	7,  // 16: runstore.v1.Hold.released_by:type_name -> runstore.v1.Principal
-	16, // 17: runstore.v1.Hold.released_at:type_name -> google.protobuf.Timestamp
+	20, // 8: runstore.v1.AdminRecord.recorded_at:type_name -> google.protobuf.Timestamp
+	8,  // 9: runstore.v1.AdminRecord.principal:type_name -> runstore.v1.Principal
+	6,  // 10: runstore.v1.AdminRecord.grants:type_name -> runstore.v1.Grant
+	21, // 11: runstore.v1.RunSelection.statuses:type_name -> runstore.v1.RunStatus
+	19, // 12: runstore.v1.RunSelection.labels:type_name -> runstore.v1.RunSelection.LabelsEntry
+	11, // 13: runstore.v1.Hold.filter:type_name -> runstore.v1.RunSelection
+	8,  // 14: runstore.v1.Hold.placed_by:type_name -> runstore.v1.Principal
+	20, // 15: runstore.v1.Hold.placed_at:type_name -> google.protobuf.Timestamp
+	8,  // 16: runstore.v1.Hold.released_by:type_name -> runstore.v1.Principal
+	20, // 17: runstore.v1.Hold.released_at:type_name -> google.protobuf.Timestamp
 	2,  // 18: runstore.v1.Removal.kind:type_name -> runstore.v1.RemovalKind
 	3,  // 19: runstore.v1.Removal.state:type_name -> runstore.v1.RemovalState
-	16, // 20: runstore.v1.Removal.at:type_name -> google.protobuf.Timestamp
-	16, // 21: runstore.v1.Removal.done_at:type_name -> google.protobuf.Timestamp
-	10, // 22: runstore.v1.Policy.filter:type_name -> runstore.v1.RunSelection
-	18, // 23: runstore.v1.Policy.keep_snapshots:type_name -> google.protobuf.Duration
-	18, // 24: runstore.v1.Policy.keep_artifacts:type_name -> google.protobuf.Duration
-	18, // 25: runstore.v1.Policy.keep_search_text:type_name -> google.protobuf.Duration
-	18, // 26: runstore.v1.Policy.keep_run:type_name -> google.protobuf.Duration
-	7,  // 27: runstore.v1.Policy.put_by:type_name -> runstore.v1.Principal
-	16, // 28: runstore.v1.Policy.put_at:type_name -> google.protobuf.Timestamp
+	20, // 20: runstore.v1.Removal.at:type_name -> google.protobuf.Timestamp
+	20, // 21: runstore.v1.Removal.done_at:type_name -> google.protobuf.Timestamp
+	11, // 22: runstore.v1.Policy.filter:type_name -> runstore.v1.RunSelection
+	22, // 23: runstore.v1.Policy.keep_snapshots:type_name -> google.protobuf.Duration
+	22, // 24: runstore.v1.Policy.keep_artifacts:type_name -> google.protobuf.Duration
+	22, // 25: runstore.v1.Policy.keep_search_text:type_name -> google.protobuf.Duration
+	22, // 26: runstore.v1.Policy.keep_run:type_name -> google.protobuf.Duration
+	8,  // 27: runstore.v1.Policy.put_by:type_name -> runstore.v1.Principal
+	20, // 28: runstore.v1.Policy.put_at:type_name -> google.protobuf.Timestamp
 	2,  // 29: runstore.v1.RetentionSum.kind:type_name -> runstore.v1.RemovalKind
 	4,  // 30: runstore.v1.RetentionSum.blocker:type_name -> runstore.v1.RetentionBlocker
-	31, // [31:31] is the sub-list for method output_type
-	31, // [31:31] is the sub-list for method input_type
-	31, // [31:31] is the sub-list for extension type_name
-	31, // [31:31] is the sub-list for extension extendee
-	0,  // [0:31] is the sub-list for field type_name
+	5,  // 31: runstore.v1.Erasure.state:type_name -> runstore.v1.ErasureState
+	20, // 32: runstore.v1.Erasure.at:type_name -> google.protobuf.Timestamp
+	17, // 33: runstore.v1.Erasure.blockers:type_name -> runstore.v1.ErasureBlocker
+	20, // 34: runstore.v1.Erasure.done_at:type_name -> google.protobuf.Timestamp
+	35, // [35:35] is the sub-list for method output_type
+	35, // [35:35] is the sub-list for method input_type
+	35, // [35:35] is the sub-list for extension type_name
+	35, // [35:35] is the sub-list for extension extendee
+	0,  // [0:35] is the sub-list for field type_name
 }
 
 func init() { file_runstore_v1_admin_proto_init() }
@@ -1641,8 +1961,8 @@ func file_runstore_v1_admin_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_runstore_v1_admin_proto_rawDesc), len(file_runstore_v1_admin_proto_rawDesc)),
-			NumEnums:      5,
-			NumMessages:   11,
+			NumEnums:      6,
+			NumMessages:   14,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -2493,6 +2493,383 @@ func (x *PreviewRetentionResponse) GetWarnings() []string {
 	return nil
 }
 
+// EraseEventsRequest names events to erase.
+type EraseEventsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The tenant.
+	// Bounds: 0..200 characters: letters, digits and ._-/:@+~, a letter or digit first.
+	Project string `protobuf:"bytes,1,opt,name=project,proto3" json:"project,omitempty"`
+	// The run.
+	// Bounds: 1..200 characters.
+	RunId string `protobuf:"bytes,2,opt,name=run_id,json=runId,proto3" json:"run_id,omitempty"`
+	// The events, by their seqs; those that the run does not have are passed over.
+	// Bounds: 1..1000 items.
+	Seqs []*SeqRange `protobuf:"bytes,3,rep,name=seqs,proto3" json:"seqs,omitempty"`
+	// Why, for people. It is kept in the record, so it should name nobody.
+	// Bounds: 1..1000 characters.
+	Reason string `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
+	// Makes a repeat safe: the first answer is returned again. Empty: the call is not to be repeated.
+	// Bounds: 0..200 characters.
+	RequestId     string `protobuf:"bytes,5,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EraseEventsRequest) Reset() {
+	*x = EraseEventsRequest{}
+	mi := &file_runstore_v1_admin_service_proto_msgTypes[38]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EraseEventsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EraseEventsRequest) ProtoMessage() {}
+
+func (x *EraseEventsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_runstore_v1_admin_service_proto_msgTypes[38]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EraseEventsRequest.ProtoReflect.Descriptor instead.
+func (*EraseEventsRequest) Descriptor() ([]byte, []int) {
+	return file_runstore_v1_admin_service_proto_rawDescGZIP(), []int{38}
+}
+
+func (x *EraseEventsRequest) GetProject() string {
+	if x != nil {
+		return x.Project
+	}
+	return ""
+}
+
+func (x *EraseEventsRequest) GetRunId() string {
+	if x != nil {
+		return x.RunId
+	}
+	return ""
+}
+
+func (x *EraseEventsRequest) GetSeqs() []*SeqRange {
+	if x != nil {
+		return x.Seqs
+	}
+	return nil
+}
+
+func (x *EraseEventsRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *EraseEventsRequest) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+// EraseEventsResponse is the erasure that has begun.
+type EraseEventsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The erasure.
+	Erasure *Erasure `protobuf:"bytes,1,opt,name=erasure,proto3" json:"erasure,omitempty"`
+	// Whether an earlier request with this `request_id` asked for it.
+	Deduplicated  bool `protobuf:"varint,2,opt,name=deduplicated,proto3" json:"deduplicated,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EraseEventsResponse) Reset() {
+	*x = EraseEventsResponse{}
+	mi := &file_runstore_v1_admin_service_proto_msgTypes[39]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EraseEventsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EraseEventsResponse) ProtoMessage() {}
+
+func (x *EraseEventsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_runstore_v1_admin_service_proto_msgTypes[39]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EraseEventsResponse.ProtoReflect.Descriptor instead.
+func (*EraseEventsResponse) Descriptor() ([]byte, []int) {
+	return file_runstore_v1_admin_service_proto_rawDescGZIP(), []int{39}
+}
+
+func (x *EraseEventsResponse) GetErasure() *Erasure {
+	if x != nil {
+		return x.Erasure
+	}
+	return nil
+}
+
+func (x *EraseEventsResponse) GetDeduplicated() bool {
+	if x != nil {
+		return x.Deduplicated
+	}
+	return false
+}
+
+// EraseSubjectRequest names whom to forget.
+type EraseSubjectRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The tenant.
+	// Bounds: 0..200 characters: letters, digits and ._-/:@+~, a letter or digit first.
+	Project string `protobuf:"bytes,1,opt,name=project,proto3" json:"project,omitempty"`
+	// Whom, as events name it in `subjects`. It is not kept in the record.
+	// Bounds: 1..200 characters.
+	Subject string `protobuf:"bytes,2,opt,name=subject,proto3" json:"subject,omitempty"`
+	// Why, for people. It is kept in the record, so it should name nobody.
+	// Bounds: 1..1000 characters.
+	Reason string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	// Makes a repeat safe: the first answer is returned again. Empty: the call is not to be repeated.
+	// Bounds: 0..200 characters.
+	RequestId     string `protobuf:"bytes,4,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EraseSubjectRequest) Reset() {
+	*x = EraseSubjectRequest{}
+	mi := &file_runstore_v1_admin_service_proto_msgTypes[40]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EraseSubjectRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EraseSubjectRequest) ProtoMessage() {}
+
+func (x *EraseSubjectRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_runstore_v1_admin_service_proto_msgTypes[40]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EraseSubjectRequest.ProtoReflect.Descriptor instead.
+func (*EraseSubjectRequest) Descriptor() ([]byte, []int) {
+	return file_runstore_v1_admin_service_proto_rawDescGZIP(), []int{40}
+}
+
+func (x *EraseSubjectRequest) GetProject() string {
+	if x != nil {
+		return x.Project
+	}
+	return ""
+}
+
+func (x *EraseSubjectRequest) GetSubject() string {
+	if x != nil {
+		return x.Subject
+	}
+	return ""
+}
+
+func (x *EraseSubjectRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *EraseSubjectRequest) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+// EraseSubjectResponse is the erasure that has begun.
+type EraseSubjectResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The erasure.
+	Erasure *Erasure `protobuf:"bytes,1,opt,name=erasure,proto3" json:"erasure,omitempty"`
+	// Whether an earlier request with this `request_id` asked for it.
+	Deduplicated  bool `protobuf:"varint,2,opt,name=deduplicated,proto3" json:"deduplicated,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EraseSubjectResponse) Reset() {
+	*x = EraseSubjectResponse{}
+	mi := &file_runstore_v1_admin_service_proto_msgTypes[41]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EraseSubjectResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EraseSubjectResponse) ProtoMessage() {}
+
+func (x *EraseSubjectResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_runstore_v1_admin_service_proto_msgTypes[41]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EraseSubjectResponse.ProtoReflect.Descriptor instead.
+func (*EraseSubjectResponse) Descriptor() ([]byte, []int) {
+	return file_runstore_v1_admin_service_proto_rawDescGZIP(), []int{41}
+}
+
+func (x *EraseSubjectResponse) GetErasure() *Erasure {
+	if x != nil {
+		return x.Erasure
+	}
+	return nil
+}
+
+func (x *EraseSubjectResponse) GetDeduplicated() bool {
+	if x != nil {
+		return x.Deduplicated
+	}
+	return false
+}
+
+// GetErasureRequest names an erasure.
+type GetErasureRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The tenant.
+	// Bounds: 0..200 characters: letters, digits and ._-/:@+~, a letter or digit first.
+	Project string `protobuf:"bytes,1,opt,name=project,proto3" json:"project,omitempty"`
+	// The erasure.
+	// Bounds: 1..200 characters.
+	ErasureId     string `protobuf:"bytes,2,opt,name=erasure_id,json=erasureId,proto3" json:"erasure_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetErasureRequest) Reset() {
+	*x = GetErasureRequest{}
+	mi := &file_runstore_v1_admin_service_proto_msgTypes[42]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetErasureRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetErasureRequest) ProtoMessage() {}
+
+func (x *GetErasureRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_runstore_v1_admin_service_proto_msgTypes[42]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetErasureRequest.ProtoReflect.Descriptor instead.
+func (*GetErasureRequest) Descriptor() ([]byte, []int) {
+	return file_runstore_v1_admin_service_proto_rawDescGZIP(), []int{42}
+}
+
+func (x *GetErasureRequest) GetProject() string {
+	if x != nil {
+		return x.Project
+	}
+	return ""
+}
+
+func (x *GetErasureRequest) GetErasureId() string {
+	if x != nil {
+		return x.ErasureId
+	}
+	return ""
+}
+
+// GetErasureResponse is the erasure.
+type GetErasureResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// As far as it has come.
+	Erasure       *Erasure `protobuf:"bytes,1,opt,name=erasure,proto3" json:"erasure,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetErasureResponse) Reset() {
+	*x = GetErasureResponse{}
+	mi := &file_runstore_v1_admin_service_proto_msgTypes[43]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetErasureResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetErasureResponse) ProtoMessage() {}
+
+func (x *GetErasureResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_runstore_v1_admin_service_proto_msgTypes[43]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetErasureResponse.ProtoReflect.Descriptor instead.
+func (*GetErasureResponse) Descriptor() ([]byte, []int) {
+	return file_runstore_v1_admin_service_proto_rawDescGZIP(), []int{43}
+}
+
+func (x *GetErasureResponse) GetErasure() *Erasure {
+	if x != nil {
+		return x.Erasure
+	}
+	return nil
+}
+
 var File_runstore_v1_admin_service_proto protoreflect.FileDescriptor
 
 const file_runstore_v1_admin_service_proto_rawDesc = "" +
@@ -2663,7 +3040,32 @@ const file_runstore_v1_admin_service_proto_rawDesc = "" +
 	"\x04sums\x18\x01 \x03(\v2\x19.runstore.v1.RetentionSumR\x04sums\x12$\n" +
 	"\x0elooked_at_runs\x18\x02 \x01(\x03R\flookedAtRuns\x12\x19\n" +
 	"\bhas_more\x18\x03 \x01(\bR\ahasMore\x12\x1a\n" +
-	"\bwarnings\x18\x04 \x03(\tR\bwarnings2\xa9\f\n" +
+	"\bwarnings\x18\x04 \x03(\tR\bwarnings\"\xa7\x01\n" +
+	"\x12EraseEventsRequest\x12\x18\n" +
+	"\aproject\x18\x01 \x01(\tR\aproject\x12\x15\n" +
+	"\x06run_id\x18\x02 \x01(\tR\x05runId\x12)\n" +
+	"\x04seqs\x18\x03 \x03(\v2\x15.runstore.v1.SeqRangeR\x04seqs\x12\x16\n" +
+	"\x06reason\x18\x04 \x01(\tR\x06reason\x12\x1d\n" +
+	"\n" +
+	"request_id\x18\x05 \x01(\tR\trequestId\"i\n" +
+	"\x13EraseEventsResponse\x12.\n" +
+	"\aerasure\x18\x01 \x01(\v2\x14.runstore.v1.ErasureR\aerasure\x12\"\n" +
+	"\fdeduplicated\x18\x02 \x01(\bR\fdeduplicated\"\x80\x01\n" +
+	"\x13EraseSubjectRequest\x12\x18\n" +
+	"\aproject\x18\x01 \x01(\tR\aproject\x12\x18\n" +
+	"\asubject\x18\x02 \x01(\tR\asubject\x12\x16\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\x12\x1d\n" +
+	"\n" +
+	"request_id\x18\x04 \x01(\tR\trequestId\"j\n" +
+	"\x14EraseSubjectResponse\x12.\n" +
+	"\aerasure\x18\x01 \x01(\v2\x14.runstore.v1.ErasureR\aerasure\x12\"\n" +
+	"\fdeduplicated\x18\x02 \x01(\bR\fdeduplicated\"L\n" +
+	"\x11GetErasureRequest\x12\x18\n" +
+	"\aproject\x18\x01 \x01(\tR\aproject\x12\x1d\n" +
+	"\n" +
+	"erasure_id\x18\x02 \x01(\tR\terasureId\"D\n" +
+	"\x12GetErasureResponse\x12.\n" +
+	"\aerasure\x18\x01 \x01(\v2\x14.runstore.v1.ErasureR\aerasure2\x9f\x0e\n" +
 	"\fAdminService\x12A\n" +
 	"\x06WhoAmI\x12\x1a.runstore.v1.WhoAmIRequest\x1a\x1b.runstore.v1.WhoAmIResponse\x12S\n" +
 	"\fListProjects\x12 .runstore.v1.ListProjectsRequest\x1a!.runstore.v1.ListProjectsResponse\x12P\n" +
@@ -2684,7 +3086,11 @@ const file_runstore_v1_admin_service_proto_rawDesc = "" +
 	"\tPutPolicy\x12\x1d.runstore.v1.PutPolicyRequest\x1a\x1e.runstore.v1.PutPolicyResponse\x12S\n" +
 	"\fListPolicies\x12 .runstore.v1.ListPoliciesRequest\x1a!.runstore.v1.ListPoliciesResponse\x12S\n" +
 	"\fDeletePolicy\x12 .runstore.v1.DeletePolicyRequest\x1a!.runstore.v1.DeletePolicyResponse\x12_\n" +
-	"\x10PreviewRetention\x12$.runstore.v1.PreviewRetentionRequest\x1a%.runstore.v1.PreviewRetentionResponseB\x88\x01\n" +
+	"\x10PreviewRetention\x12$.runstore.v1.PreviewRetentionRequest\x1a%.runstore.v1.PreviewRetentionResponse\x12P\n" +
+	"\vEraseEvents\x12\x1f.runstore.v1.EraseEventsRequest\x1a .runstore.v1.EraseEventsResponse\x12S\n" +
+	"\fEraseSubject\x12 .runstore.v1.EraseSubjectRequest\x1a!.runstore.v1.EraseSubjectResponse\x12M\n" +
+	"\n" +
+	"GetErasure\x12\x1e.runstore.v1.GetErasureRequest\x1a\x1f.runstore.v1.GetErasureResponseB\x88\x01\n" +
 	"\x0fcom.runstore.v1B\x11AdminServiceProtoP\x01Z5github.com/runstore/runstore/clients/go/v1;runstorev1\xaa\x02\vRunstore.V1\xca\x02\vRunstore\\V1\xea\x02\fRunstore::V1b\x06proto3"
 
 var (
@@ -2699,7 +3105,7 @@ func file_runstore_v1_admin_service_proto_rawDescGZIP() []byte {
 	return file_runstore_v1_admin_service_proto_rawDescData
 }
 
-var file_runstore_v1_admin_service_proto_msgTypes = make([]protoimpl.MessageInfo, 38)
+var file_runstore_v1_admin_service_proto_msgTypes = make([]protoimpl.MessageInfo, 44)
 var file_runstore_v1_admin_service_proto_goTypes = []any{
 	(*WhoAmIRequest)(nil),              // 0: runstore.v1.WhoAmIRequest
 	(*WhoAmIResponse)(nil),             // 1: runstore.v1.WhoAmIResponse
@@ -2739,87 +3145,105 @@ var file_runstore_v1_admin_service_proto_goTypes = []any{
 	(*DeletePolicyResponse)(nil),       // 35: runstore.v1.DeletePolicyResponse
 	(*PreviewRetentionRequest)(nil),    // 36: runstore.v1.PreviewRetentionRequest
 	(*PreviewRetentionResponse)(nil),   // 37: runstore.v1.PreviewRetentionResponse
-	(*Principal)(nil),                  // 38: runstore.v1.Principal
-	(*Grant)(nil),                      // 39: runstore.v1.Grant
-	(*timestamppb.Timestamp)(nil),      // 40: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),        // 41: google.protobuf.Duration
-	(*Token)(nil),                      // 42: runstore.v1.Token
-	(*Limits)(nil),                     // 43: runstore.v1.Limits
-	(*AdminRecord)(nil),                // 44: runstore.v1.AdminRecord
-	(*RunSelection)(nil),               // 45: runstore.v1.RunSelection
-	(*Hold)(nil),                       // 46: runstore.v1.Hold
-	(*Removal)(nil),                    // 47: runstore.v1.Removal
-	(*Policy)(nil),                     // 48: runstore.v1.Policy
-	(*RetentionSum)(nil),               // 49: runstore.v1.RetentionSum
+	(*EraseEventsRequest)(nil),         // 38: runstore.v1.EraseEventsRequest
+	(*EraseEventsResponse)(nil),        // 39: runstore.v1.EraseEventsResponse
+	(*EraseSubjectRequest)(nil),        // 40: runstore.v1.EraseSubjectRequest
+	(*EraseSubjectResponse)(nil),       // 41: runstore.v1.EraseSubjectResponse
+	(*GetErasureRequest)(nil),          // 42: runstore.v1.GetErasureRequest
+	(*GetErasureResponse)(nil),         // 43: runstore.v1.GetErasureResponse
+	(*Principal)(nil),                  // 44: runstore.v1.Principal
+	(*Grant)(nil),                      // 45: runstore.v1.Grant
+	(*timestamppb.Timestamp)(nil),      // 46: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),        // 47: google.protobuf.Duration
+	(*Token)(nil),                      // 48: runstore.v1.Token
+	(*Limits)(nil),                     // 49: runstore.v1.Limits
+	(*AdminRecord)(nil),                // 50: runstore.v1.AdminRecord
+	(*RunSelection)(nil),               // 51: runstore.v1.RunSelection
+	(*Hold)(nil),                       // 52: runstore.v1.Hold
+	(*Removal)(nil),                    // 53: runstore.v1.Removal
+	(*Policy)(nil),                     // 54: runstore.v1.Policy
+	(*RetentionSum)(nil),               // 55: runstore.v1.RetentionSum
+	(*SeqRange)(nil),                   // 56: runstore.v1.SeqRange
+	(*Erasure)(nil),                    // 57: runstore.v1.Erasure
 }
 var file_runstore_v1_admin_service_proto_depIdxs = []int32{
-	38, // 0: runstore.v1.WhoAmIResponse.principal:type_name -> runstore.v1.Principal
-	39, // 1: runstore.v1.WhoAmIResponse.grants:type_name -> runstore.v1.Grant
-	40, // 2: runstore.v1.WhoAmIResponse.expires_at:type_name -> google.protobuf.Timestamp
-	39, // 3: runstore.v1.CreateTokenRequest.grants:type_name -> runstore.v1.Grant
-	41, // 4: runstore.v1.CreateTokenRequest.lifetime:type_name -> google.protobuf.Duration
-	42, // 5: runstore.v1.CreateTokenResponse.token:type_name -> runstore.v1.Token
-	42, // 6: runstore.v1.ListTokensResponse.tokens:type_name -> runstore.v1.Token
-	42, // 7: runstore.v1.RevokeTokenResponse.token:type_name -> runstore.v1.Token
-	43, // 8: runstore.v1.SetLimitsRequest.limits:type_name -> runstore.v1.Limits
-	43, // 9: runstore.v1.SetLimitsResponse.limits:type_name -> runstore.v1.Limits
-	43, // 10: runstore.v1.GetLimitsResponse.limits:type_name -> runstore.v1.Limits
-	40, // 11: runstore.v1.GetLimitsResponse.updated_at:type_name -> google.protobuf.Timestamp
-	44, // 12: runstore.v1.ListAdminRecordsResponse.records:type_name -> runstore.v1.AdminRecord
-	45, // 13: runstore.v1.PlaceHoldRequest.filter:type_name -> runstore.v1.RunSelection
-	46, // 14: runstore.v1.PlaceHoldResponse.hold:type_name -> runstore.v1.Hold
-	46, // 15: runstore.v1.ReleaseHoldResponse.hold:type_name -> runstore.v1.Hold
-	46, // 16: runstore.v1.ListHoldsResponse.holds:type_name -> runstore.v1.Hold
-	47, // 17: runstore.v1.DeleteRunResponse.removal:type_name -> runstore.v1.Removal
-	47, // 18: runstore.v1.ListRemovalsResponse.removals:type_name -> runstore.v1.Removal
-	48, // 19: runstore.v1.PutPolicyRequest.policy:type_name -> runstore.v1.Policy
-	48, // 20: runstore.v1.PutPolicyResponse.policy:type_name -> runstore.v1.Policy
-	48, // 21: runstore.v1.ListPoliciesResponse.policies:type_name -> runstore.v1.Policy
-	48, // 22: runstore.v1.PreviewRetentionRequest.policy:type_name -> runstore.v1.Policy
-	49, // 23: runstore.v1.PreviewRetentionResponse.sums:type_name -> runstore.v1.RetentionSum
-	0,  // 24: runstore.v1.AdminService.WhoAmI:input_type -> runstore.v1.WhoAmIRequest
-	2,  // 25: runstore.v1.AdminService.ListProjects:input_type -> runstore.v1.ListProjectsRequest
-	4,  // 26: runstore.v1.AdminService.CreateToken:input_type -> runstore.v1.CreateTokenRequest
-	6,  // 27: runstore.v1.AdminService.ListTokens:input_type -> runstore.v1.ListTokensRequest
-	8,  // 28: runstore.v1.AdminService.RevokeToken:input_type -> runstore.v1.RevokeTokenRequest
-	10, // 29: runstore.v1.AdminService.SetLimits:input_type -> runstore.v1.SetLimitsRequest
-	12, // 30: runstore.v1.AdminService.GetLimits:input_type -> runstore.v1.GetLimitsRequest
-	14, // 31: runstore.v1.AdminService.ListAdminRecords:input_type -> runstore.v1.ListAdminRecordsRequest
-	16, // 32: runstore.v1.AdminService.VerifyAdminRecords:input_type -> runstore.v1.VerifyAdminRecordsRequest
-	18, // 33: runstore.v1.AdminService.ExportRun:input_type -> runstore.v1.ExportRunRequest
-	20, // 34: runstore.v1.AdminService.PlaceHold:input_type -> runstore.v1.PlaceHoldRequest
-	22, // 35: runstore.v1.AdminService.ReleaseHold:input_type -> runstore.v1.ReleaseHoldRequest
-	24, // 36: runstore.v1.AdminService.ListHolds:input_type -> runstore.v1.ListHoldsRequest
-	26, // 37: runstore.v1.AdminService.DeleteRun:input_type -> runstore.v1.DeleteRunRequest
-	28, // 38: runstore.v1.AdminService.ListRemovals:input_type -> runstore.v1.ListRemovalsRequest
-	30, // 39: runstore.v1.AdminService.PutPolicy:input_type -> runstore.v1.PutPolicyRequest
-	32, // 40: runstore.v1.AdminService.ListPolicies:input_type -> runstore.v1.ListPoliciesRequest
-	34, // 41: runstore.v1.AdminService.DeletePolicy:input_type -> runstore.v1.DeletePolicyRequest
-	36, // 42: runstore.v1.AdminService.PreviewRetention:input_type -> runstore.v1.PreviewRetentionRequest
-	1,  // 43: runstore.v1.AdminService.WhoAmI:output_type -> runstore.v1.WhoAmIResponse
-	3,  // 44: runstore.v1.AdminService.ListProjects:output_type -> runstore.v1.ListProjectsResponse
-	5,  // 45: runstore.v1.AdminService.CreateToken:output_type -> runstore.v1.CreateTokenResponse
-	7,  // 46: runstore.v1.AdminService.ListTokens:output_type -> runstore.v1.ListTokensResponse
-	9,  // 47: runstore.v1.AdminService.RevokeToken:output_type -> runstore.v1.RevokeTokenResponse
-	11, // 48: runstore.v1.AdminService.SetLimits:output_type -> runstore.v1.SetLimitsResponse
-	13, // 49: runstore.v1.AdminService.GetLimits:output_type -> runstore.v1.GetLimitsResponse
-	15, // 50: runstore.v1.AdminService.ListAdminRecords:output_type -> runstore.v1.ListAdminRecordsResponse
-	17, // 51: runstore.v1.AdminService.VerifyAdminRecords:output_type -> runstore.v1.VerifyAdminRecordsResponse
-	19, // 52: runstore.v1.AdminService.ExportRun:output_type -> runstore.v1.ExportRunResponse
-	21, // 53: runstore.v1.AdminService.PlaceHold:output_type -> runstore.v1.PlaceHoldResponse
-	23, // 54: runstore.v1.AdminService.ReleaseHold:output_type -> runstore.v1.ReleaseHoldResponse
-	25, // 55: runstore.v1.AdminService.ListHolds:output_type -> runstore.v1.ListHoldsResponse
-	27, // 56: runstore.v1.AdminService.DeleteRun:output_type -> runstore.v1.DeleteRunResponse
-	29, // 57: runstore.v1.AdminService.ListRemovals:output_type -> runstore.v1.ListRemovalsResponse
-	31, // 58: runstore.v1.AdminService.PutPolicy:output_type -> runstore.v1.PutPolicyResponse
-	33, // 59: runstore.v1.AdminService.ListPolicies:output_type -> runstore.v1.ListPoliciesResponse
-	35, // 60: runstore.v1.AdminService.DeletePolicy:output_type -> runstore.v1.DeletePolicyResponse
-	37, // 61: runstore.v1.AdminService.PreviewRetention:output_type -> runstore.v1.PreviewRetentionResponse
-	43, // [43:62] is the sub-list for method output_type
-	24, // [24:43] is the sub-list for method input_type
-	24, // [24:24] is the sub-list for extension type_name
-	24, // [24:24] is the sub-list for extension extendee
-	0,  // [0:24] is the sub-list for field type_name
+	44, // 0: runstore.v1.WhoAmIResponse.principal:type_name -> runstore.v1.Principal
+	45, // 1: runstore.v1.WhoAmIResponse.grants:type_name -> runstore.v1.Grant
+	46, // 2: runstore.v1.WhoAmIResponse.expires_at:type_name -> google.protobuf.Timestamp
+	45, // 3: runstore.v1.CreateTokenRequest.grants:type_name -> runstore.v1.Grant
+	47, // 4: runstore.v1.CreateTokenRequest.lifetime:type_name -> google.protobuf.Duration
+	48, // 5: runstore.v1.CreateTokenResponse.token:type_name -> runstore.v1.Token
+	48, // 6: runstore.v1.ListTokensResponse.tokens:type_name -> runstore.v1.Token
+	48, // 7: runstore.v1.RevokeTokenResponse.token:type_name -> runstore.v1.Token
+	49, // 8: runstore.v1.SetLimitsRequest.limits:type_name -> runstore.v1.Limits
+	49, // 9: runstore.v1.SetLimitsResponse.limits:type_name -> runstore.v1.Limits
+	49, // 10: runstore.v1.GetLimitsResponse.limits:type_name -> runstore.v1.Limits
+	46, // 11: runstore.v1.GetLimitsResponse.updated_at:type_name -> google.protobuf.Timestamp
+	50, // 12: runstore.v1.ListAdminRecordsResponse.records:type_name -> runstore.v1.AdminRecord
+	51, // 13: runstore.v1.PlaceHoldRequest.filter:type_name -> runstore.v1.RunSelection
+	52, // 14: runstore.v1.PlaceHoldResponse.hold:type_name -> runstore.v1.Hold
+	52, // 15: runstore.v1.ReleaseHoldResponse.hold:type_name -> runstore.v1.Hold
+	52, // 16: runstore.v1.ListHoldsResponse.holds:type_name -> runstore.v1.Hold
+	53, // 17: runstore.v1.DeleteRunResponse.removal:type_name -> runstore.v1.Removal
+	53, // 18: runstore.v1.ListRemovalsResponse.removals:type_name -> runstore.v1.Removal
+	54, // 19: runstore.v1.PutPolicyRequest.policy:type_name -> runstore.v1.Policy
+	54, // 20: runstore.v1.PutPolicyResponse.policy:type_name -> runstore.v1.Policy
+	54, // 21: runstore.v1.ListPoliciesResponse.policies:type_name -> runstore.v1.Policy
+	54, // 22: runstore.v1.PreviewRetentionRequest.policy:type_name -> runstore.v1.Policy
+	55, // 23: runstore.v1.PreviewRetentionResponse.sums:type_name -> runstore.v1.RetentionSum
+	56, // 24: runstore.v1.EraseEventsRequest.seqs:type_name -> runstore.v1.SeqRange
+	57, // 25: runstore.v1.EraseEventsResponse.erasure:type_name -> runstore.v1.Erasure
+	57, // 26: runstore.v1.EraseSubjectResponse.erasure:type_name -> runstore.v1.Erasure
+	57, // 27: runstore.v1.GetErasureResponse.erasure:type_name -> runstore.v1.Erasure
+	0,  // 28: runstore.v1.AdminService.WhoAmI:input_type -> runstore.v1.WhoAmIRequest
+	2,  // 29: runstore.v1.AdminService.ListProjects:input_type -> runstore.v1.ListProjectsRequest
+	4,  // 30: runstore.v1.AdminService.CreateToken:input_type -> runstore.v1.CreateTokenRequest
+	6,  // 31: runstore.v1.AdminService.ListTokens:input_type -> runstore.v1.ListTokensRequest
+	8,  // 32: runstore.v1.AdminService.RevokeToken:input_type -> runstore.v1.RevokeTokenRequest
+	10, // 33: runstore.v1.AdminService.SetLimits:input_type -> runstore.v1.SetLimitsRequest
+	12, // 34: runstore.v1.AdminService.GetLimits:input_type -> runstore.v1.GetLimitsRequest
+	14, // 35: runstore.v1.AdminService.ListAdminRecords:input_type -> runstore.v1.ListAdminRecordsRequest
+	16, // 36: runstore.v1.AdminService.VerifyAdminRecords:input_type -> runstore.v1.VerifyAdminRecordsRequest
+	18, // 37: runstore.v1.AdminService.ExportRun:input_type -> runstore.v1.ExportRunRequest
+	20, // 38: runstore.v1.AdminService.PlaceHold:input_type -> runstore.v1.PlaceHoldRequest
+	22, // 39: runstore.v1.AdminService.ReleaseHold:input_type -> runstore.v1.ReleaseHoldRequest
+	24, // 40: runstore.v1.AdminService.ListHolds:input_type -> runstore.v1.ListHoldsRequest
+	26, // 41: runstore.v1.AdminService.DeleteRun:input_type -> runstore.v1.DeleteRunRequest
+	28, // 42: runstore.v1.AdminService.ListRemovals:input_type -> runstore.v1.ListRemovalsRequest
+	30, // 43: runstore.v1.AdminService.PutPolicy:input_type -> runstore.v1.PutPolicyRequest
+	32, // 44: runstore.v1.AdminService.ListPolicies:input_type -> runstore.v1.ListPoliciesRequest
+	34, // 45: runstore.v1.AdminService.DeletePolicy:input_type -> runstore.v1.DeletePolicyRequest
+	36, // 46: runstore.v1.AdminService.PreviewRetention:input_type -> runstore.v1.PreviewRetentionRequest
+	38, // 47: runstore.v1.AdminService.EraseEvents:input_type -> runstore.v1.EraseEventsRequest
+	40, // 48: runstore.v1.AdminService.EraseSubject:input_type -> runstore.v1.EraseSubjectRequest
+	42, // 49: runstore.v1.AdminService.GetErasure:input_type -> runstore.v1.GetErasureRequest
+	1,  // 50: runstore.v1.AdminService.WhoAmI:output_type -> runstore.v1.WhoAmIResponse
+	3,  // 51: runstore.v1.AdminService.ListProjects:output_type -> runstore.v1.ListProjectsResponse
+	5,  // 52: runstore.v1.AdminService.CreateToken:output_type -> runstore.v1.CreateTokenResponse
+	7,  // 53: runstore.v1.AdminService.ListTokens:output_type -> runstore.v1.ListTokensResponse
+	9,  // 54: runstore.v1.AdminService.RevokeToken:output_type -> runstore.v1.RevokeTokenResponse
+	11, // 55: runstore.v1.AdminService.SetLimits:output_type -> runstore.v1.SetLimitsResponse
+	13, // 56: runstore.v1.AdminService.GetLimits:output_type -> runstore.v1.GetLimitsResponse
+	15, // 57: runstore.v1.AdminService.ListAdminRecords:output_type -> runstore.v1.ListAdminRecordsResponse
+	17, // 58: runstore.v1.AdminService.VerifyAdminRecords:output_type -> runstore.v1.VerifyAdminRecordsResponse
+	19, // 59: runstore.v1.AdminService.ExportRun:output_type -> runstore.v1.ExportRunResponse
+	21, // 60: runstore.v1.AdminService.PlaceHold:output_type -> runstore.v1.PlaceHoldResponse
+	23, // 61: runstore.v1.AdminService.ReleaseHold:output_type -> runstore.v1.ReleaseHoldResponse
+	25, // 62: runstore.v1.AdminService.ListHolds:output_type -> runstore.v1.ListHoldsResponse
+	27, // 63: runstore.v1.AdminService.DeleteRun:output_type -> runstore.v1.DeleteRunResponse
+	29, // 64: runstore.v1.AdminService.ListRemovals:output_type -> runstore.v1.ListRemovalsResponse
+	31, // 65: runstore.v1.AdminService.PutPolicy:output_type -> runstore.v1.PutPolicyResponse
+	33, // 66: runstore.v1.AdminService.ListPolicies:output_type -> runstore.v1.ListPoliciesResponse
+	35, // 67: runstore.v1.AdminService.DeletePolicy:output_type -> runstore.v1.DeletePolicyResponse
+	37, // 68: runstore.v1.AdminService.PreviewRetention:output_type -> runstore.v1.PreviewRetentionResponse
+	39, // 69: runstore.v1.AdminService.EraseEvents:output_type -> runstore.v1.EraseEventsResponse
+	41, // 70: runstore.v1.AdminService.EraseSubject:output_type -> runstore.v1.EraseSubjectResponse
+	43, // 71: runstore.v1.AdminService.GetErasure:output_type -> runstore.v1.GetErasureResponse
+	50, // [50:72] is the sub-list for method output_type
+	28, // [28:50] is the sub-list for method input_type
+	28, // [28:28] is the sub-list for extension type_name
+	28, // [28:28] is the sub-list for extension extendee
+	0,  // [0:28] is the sub-list for field type_name
 }
 
 func init() { file_runstore_v1_admin_service_proto_init() }
@@ -2839,7 +3263,7 @@ func file_runstore_v1_admin_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_runstore_v1_admin_service_proto_rawDesc), len(file_runstore_v1_admin_service_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   38,
+			NumMessages:   44,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

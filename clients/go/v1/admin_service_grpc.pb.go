@@ -38,6 +38,9 @@ const (
 	AdminService_ListPolicies_FullMethodName       = "/runstore.v1.AdminService/ListPolicies"
 	AdminService_DeletePolicy_FullMethodName       = "/runstore.v1.AdminService/DeletePolicy"
 	AdminService_PreviewRetention_FullMethodName   = "/runstore.v1.AdminService/PreviewRetention"
+	AdminService_EraseEvents_FullMethodName        = "/runstore.v1.AdminService/EraseEvents"
+	AdminService_EraseSubject_FullMethodName       = "/runstore.v1.AdminService/EraseSubject"
+	AdminService_GetErasure_FullMethodName         = "/runstore.v1.AdminService/GetErasure"
 )
 
 // AdminServiceClient is the client API for AdminService service.
@@ -105,6 +108,18 @@ type AdminServiceClient interface {
 	// PreviewRetention returns what the policies of a project would remove now, and what keeps the rest.
 	// It selects as the server does when it removes, and changes nothing.
 	PreviewRetention(ctx context.Context, in *PreviewRetentionRequest, opts ...grpc.CallOption) (*PreviewRetentionResponse, error)
+	// EraseEvents removes, for good, what events of a run said: payloads, actors, tags and subjects.
+	// What else they are stays, and their chain holds. Events that a fork shares are erased in the run
+	// that they are of; the terminal event stays as it is. It is done after the call, and GetErasure
+	// says how far it has come: a run that is open or held, or of which a fork is held that shares the
+	// events, is waited for. An unknown run is RUN_NOT_FOUND.
+	EraseEvents(ctx context.Context, in *EraseEventsRequest, opts ...grpc.CallOption) (*EraseEventsResponse, error)
+	// EraseSubject does the same to every event of the project that names a subject, in the runs that
+	// do so when it is called. What else of runs may be about the subject is not erased:
+	// docs/erasure.md.
+	EraseSubject(ctx context.Context, in *EraseSubjectRequest, opts ...grpc.CallOption) (*EraseSubjectResponse, error)
+	// GetErasure returns an erasure as far as it has come. An unknown one is ERASURE_NOT_FOUND.
+	GetErasure(ctx context.Context, in *GetErasureRequest, opts ...grpc.CallOption) (*GetErasureResponse, error)
 }
 
 type adminServiceClient struct {
@@ -314,6 +329,36 @@ func (c *adminServiceClient) PreviewRetention(ctx context.Context, in *PreviewRe
 	return out, nil
 }
 
+func (c *adminServiceClient) EraseEvents(ctx context.Context, in *EraseEventsRequest, opts ...grpc.CallOption) (*EraseEventsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(EraseEventsResponse)
+	err := c.cc.Invoke(ctx, AdminService_EraseEvents_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *adminServiceClient) EraseSubject(ctx context.Context, in *EraseSubjectRequest, opts ...grpc.CallOption) (*EraseSubjectResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(EraseSubjectResponse)
+	err := c.cc.Invoke(ctx, AdminService_EraseSubject_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *adminServiceClient) GetErasure(ctx context.Context, in *GetErasureRequest, opts ...grpc.CallOption) (*GetErasureResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(GetErasureResponse)
+	err := c.cc.Invoke(ctx, AdminService_GetErasure_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // AdminServiceServer is the server API for AdminService service.
 // All implementations must embed UnimplementedAdminServiceServer
 // for forward compatibility.
@@ -379,6 +424,18 @@ type AdminServiceServer interface {
 	// PreviewRetention returns what the policies of a project would remove now, and what keeps the rest.
 	// It selects as the server does when it removes, and changes nothing.
 	PreviewRetention(context.Context, *PreviewRetentionRequest) (*PreviewRetentionResponse, error)
+	// EraseEvents removes, for good, what events of a run said: payloads, actors, tags and subjects.
+	// What else they are stays, and their chain holds. Events that a fork shares are erased in the run
+	// that they are of; the terminal event stays as it is. It is done after the call, and GetErasure
+	// says how far it has come: a run that is open or held, or of which a fork is held that shares the
+	// events, is waited for. An unknown run is RUN_NOT_FOUND.
+	EraseEvents(context.Context, *EraseEventsRequest) (*EraseEventsResponse, error)
+	// EraseSubject does the same to every event of the project that names a subject, in the runs that
+	// do so when it is called. What else of runs may be about the subject is not erased:
+	// docs/erasure.md.
+	EraseSubject(context.Context, *EraseSubjectRequest) (*EraseSubjectResponse, error)
+	// GetErasure returns an erasure as far as it has come. An unknown one is ERASURE_NOT_FOUND.
+	GetErasure(context.Context, *GetErasureRequest) (*GetErasureResponse, error)
 	mustEmbedUnimplementedAdminServiceServer()
 }
 
@@ -445,6 +502,15 @@ func (UnimplementedAdminServiceServer) DeletePolicy(context.Context, *DeletePoli
 }
 func (UnimplementedAdminServiceServer) PreviewRetention(context.Context, *PreviewRetentionRequest) (*PreviewRetentionResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method PreviewRetention not implemented")
+}
+func (UnimplementedAdminServiceServer) EraseEvents(context.Context, *EraseEventsRequest) (*EraseEventsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method EraseEvents not implemented")
+}
+func (UnimplementedAdminServiceServer) EraseSubject(context.Context, *EraseSubjectRequest) (*EraseSubjectResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method EraseSubject not implemented")
+}
+func (UnimplementedAdminServiceServer) GetErasure(context.Context, *GetErasureRequest) (*GetErasureResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetErasure not implemented")
 }
 func (UnimplementedAdminServiceServer) mustEmbedUnimplementedAdminServiceServer() {}
 func (UnimplementedAdminServiceServer) testEmbeddedByValue()                      {}
@@ -802,6 +868,60 @@ func _AdminService_PreviewRetention_Handler(srv interface{}, ctx context.Context
 	return interceptor(ctx, in, info, handler)
 }
 
+func _AdminService_EraseEvents_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(EraseEventsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServiceServer).EraseEvents(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AdminService_EraseEvents_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServiceServer).EraseEvents(ctx, req.(*EraseEventsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _AdminService_EraseSubject_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(EraseSubjectRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServiceServer).EraseSubject(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AdminService_EraseSubject_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServiceServer).EraseSubject(ctx, req.(*EraseSubjectRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _AdminService_GetErasure_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetErasureRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServiceServer).GetErasure(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AdminService_GetErasure_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServiceServer).GetErasure(ctx, req.(*GetErasureRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // AdminService_ServiceDesc is the grpc.ServiceDesc for AdminService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -880,6 +1000,18 @@ var AdminService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "PreviewRetention",
 			Handler:    _AdminService_PreviewRetention_Handler,
+		},
+		{
+			MethodName: "EraseEvents",
+			Handler:    _AdminService_EraseEvents_Handler,
+		},
+		{
+			MethodName: "EraseSubject",
+			Handler:    _AdminService_EraseSubject_Handler,
+		},
+		{
+			MethodName: "GetErasure",
+			Handler:    _AdminService_GetErasure_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{

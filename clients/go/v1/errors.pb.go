@@ -167,6 +167,9 @@ const (
 	ErrorReason_ERROR_REASON_RUN_ID_RESERVED ErrorReason = 47
 	// NOT_FOUND. The project has no such policy. Metadata: name. Check the request for a typing error.
 	ErrorReason_ERROR_REASON_POLICY_NOT_FOUND ErrorReason = 48
+	// NOT_FOUND. The project has no such erasure. Metadata: erasure_id. Check the request for a typing
+	// error.
+	ErrorReason_ERROR_REASON_ERASURE_NOT_FOUND ErrorReason = 55
 	// INTERNAL. A defect of the service; its log has the details under the request's id. Metadata:
 	// request_id. Report it.
 	ErrorReason_ERROR_REASON_INTERNAL ErrorReason = 18
@@ -219,6 +222,7 @@ var (
 		46: "ERROR_REASON_RUN_IN_USE",
 		47: "ERROR_REASON_RUN_ID_RESERVED",
 		48: "ERROR_REASON_POLICY_NOT_FOUND",
+		55: "ERROR_REASON_ERASURE_NOT_FOUND",
 		18: "ERROR_REASON_INTERNAL",
 	}
 	ErrorReason_value = map[string]int32{
@@ -266,6 +270,7 @@ var (
 		"ERROR_REASON_RUN_IN_USE":               46,
 		"ERROR_REASON_RUN_ID_RESERVED":          47,
 		"ERROR_REASON_POLICY_NOT_FOUND":         48,
+		"ERROR_REASON_ERASURE_NOT_FOUND":        55,
 		"ERROR_REASON_INTERNAL":                 18,
 	}
 )
@@ -301,7 +306,7 @@ var File_runstore_v1_errors_proto protoreflect.FileDescriptor
 
 const file_runstore_v1_errors_proto_rawDesc = "" +
 	"\n" +
-	"\x18runstore/v1/errors.proto\x12\vrunstore.v1*\x84\f\n" +
+	"\x18runstore/v1/errors.proto\x12\vrunstore.v1*\xa8\f\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12 \n" +
 	"\x1cERROR_REASON_INVALID_REQUEST\x10\x01\x12\"\n" +
@@ -347,7 +352,8 @@ const file_runstore_v1_errors_proto_rawDesc = "" +
 	"\x15ERROR_REASON_RUN_OPEN\x10-\x12\x1b\n" +
 	"\x17ERROR_REASON_RUN_IN_USE\x10.\x12 \n" +
 	"\x1cERROR_REASON_RUN_ID_RESERVED\x10/\x12!\n" +
-	"\x1dERROR_REASON_POLICY_NOT_FOUND\x100\x12\x19\n" +
+	"\x1dERROR_REASON_POLICY_NOT_FOUND\x100\x12\"\n" +
+	"\x1eERROR_REASON_ERASURE_NOT_FOUND\x107\x12\x19\n" +
 	"\x15ERROR_REASON_INTERNAL\x10\x12B\x82\x01\n" +
 	"\x0fcom.runstore.v1B\vErrorsProtoP\x01Z5github.com/runstore/runstore/clients/go/v1;runstorev1\xaa\x02\vRunstore.V1\xca\x02\vRunstore\\V1\xea\x02\fRunstore::V1b\x06proto3"
 

@@ -74,7 +74,14 @@ type Event struct {
 	// 16 random bytes that were hashed with the payload, the actor, the tags and the subjects, so that
 	// no hash confirms a guess at them; empty if the event was recorded without, in a database of an
 	// earlier release. See docs/chain.md. Set by the server; ignored in requests.
-	Salt          []byte `protobuf:"bytes,16,opt,name=salt,proto3" json:"salt,omitempty"`
+	Salt []byte `protobuf:"bytes,16,opt,name=salt,proto3" json:"salt,omitempty"`
+	// Once the event was erased, the hash of what that took: the payload, the actor, the tags and the
+	// subjects, with the salt. It goes on being part of the event's hash; empty unless the event was
+	// erased, and if it was recorded without a salt. Set by the server; ignored in requests.
+	Sealed []byte `protobuf:"bytes,17,opt,name=sealed,proto3" json:"sealed,omitempty"`
+	// When what the event said was erased; unset if it was not: AdminService.EraseEvents. Set by the
+	// server; ignored in requests.
+	ErasedAt      *timestamppb.Timestamp `protobuf:"bytes,18,opt,name=erased_at,json=erasedAt,proto3" json:"erased_at,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -217,6 +224,20 @@ func (x *Event) GetSubjects() []string {
 func (x *Event) GetSalt() []byte {
 	if x != nil {
 		return x.Salt
+	}
+	return nil
+}
+
+func (x *Event) GetSealed() []byte {
+	if x != nil {
+		return x.Sealed
+	}
+	return nil
+}
+
+func (x *Event) GetErasedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ErasedAt
 	}
 	return nil
 }
@@ -383,7 +404,7 @@ var File_runstore_v1_events_proto protoreflect.FileDescriptor
 
 const file_runstore_v1_events_proto_rawDesc = "" +
 	"\n" +
-	"\x18runstore/v1/events.proto\x12\vrunstore.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1arunstore/v1/payloads.proto\"\xf0\x03\n" +
+	"\x18runstore/v1/events.proto\x12\vrunstore.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1arunstore/v1/payloads.proto\"\xc1\x04\n" +
 	"\x05Event\x12\x19\n" +
 	"\bevent_id\x18\x01 \x01(\tR\aeventId\x12\x12\n" +
 	"\x04type\x18\x02 \x01(\tR\x04type\x12.\n" +
@@ -403,7 +424,9 @@ const file_runstore_v1_events_proto_rawDesc = "" +
 	"recordedAt\x12\x12\n" +
 	"\x04hash\x18\x0e \x01(\fR\x04hash\x12\x1a\n" +
 	"\bsubjects\x18\x0f \x03(\tR\bsubjects\x12\x12\n" +
-	"\x04salt\x18\x10 \x01(\fR\x04salt\"\xd7\x01\n" +
+	"\x04salt\x18\x10 \x01(\fR\x04salt\x12\x16\n" +
+	"\x06sealed\x18\x11 \x01(\fR\x06sealed\x127\n" +
+	"\terased_at\x18\x12 \x01(\v2\x1a.google.protobuf.TimestampR\berasedAt\"\xd7\x01\n" +
 	"\x05Usage\x12!\n" +
 	"\finput_tokens\x18\x01 \x01(\x03R\vinputTokens\x12#\n" +
 	"\routput_tokens\x18\x02 \x01(\x03R\foutputTokens\x12.\n" +
@@ -443,12 +466,13 @@ var file_runstore_v1_events_proto_depIdxs = []int32{
 	1, // 1: runstore.v1.Event.usage:type_name -> runstore.v1.Usage
 	4, // 2: runstore.v1.Event.occurred_at:type_name -> google.protobuf.Timestamp
 	4, // 3: runstore.v1.Event.recorded_at:type_name -> google.protobuf.Timestamp
-	5, // 4: runstore.v1.Usage.duration:type_name -> google.protobuf.Duration
-	5, // [5:5] is the sub-list for method output_type
-	5, // [5:5] is the sub-list for method input_type
-	5, // [5:5] is the sub-list for extension type_name
-	5, // [5:5] is the sub-list for extension extendee
-	0, // [0:5] is the sub-list for field type_name
+	4, // 4: runstore.v1.Event.erased_at:type_name -> google.protobuf.Timestamp
+	5, // 5: runstore.v1.Usage.duration:type_name -> google.protobuf.Duration
+	6, // [6:6] is the sub-list for method output_type
+	6, // [6:6] is the sub-list for method input_type
+	6, // [6:6] is the sub-list for extension type_name
+	6, // [6:6] is the sub-list for extension extendee
+	0, // [0:6] is the sub-list for field type_name
 }
 
 func init() { file_runstore_v1_events_proto_init() }

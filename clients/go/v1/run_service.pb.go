@@ -3804,7 +3804,10 @@ type VerifyRunResponse struct {
 	// The first break; unset if verified.
 	FirstBreak *ChainBreak `protobuf:"bytes,5,opt,name=first_break,json=firstBreak,proto3" json:"first_break,omitempty"`
 	// `from_seq` for the next slice; 0 if the check reached the end of the run or found a break.
-	NextFromSeq   int64 `protobuf:"varint,6,opt,name=next_from_seq,json=nextFromSeq,proto3" json:"next_from_seq,omitempty"`
+	NextFromSeq int64 `protobuf:"varint,6,opt,name=next_from_seq,json=nextFromSeq,proto3" json:"next_from_seq,omitempty"`
+	// How many of the checked events were erased. Of those, what is left is checked; if they were
+	// recorded without a salt, only that they are in their place.
+	ErasedEvents  int64 `protobuf:"varint,7,opt,name=erased_events,json=erasedEvents,proto3" json:"erased_events,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3877,6 +3880,13 @@ func (x *VerifyRunResponse) GetFirstBreak() *ChainBreak {
 func (x *VerifyRunResponse) GetNextFromSeq() int64 {
 	if x != nil {
 		return x.NextFromSeq
+	}
+	return 0
+}
+
+func (x *VerifyRunResponse) GetErasedEvents() int64 {
+	if x != nil {
+		return x.ErasedEvents
 	}
 	return 0
 }
@@ -4587,7 +4597,7 @@ const file_runstore_v1_run_service_proto_rawDesc = "" +
 	"\n" +
 	"ChainBreak\x12\x10\n" +
 	"\x03seq\x18\x01 \x01(\x03R\x03seq\x12\x18\n" +
-	"\aproblem\x18\x02 \x01(\tR\aproblem\"\xec\x01\n" +
+	"\aproblem\x18\x02 \x01(\tR\aproblem\"\x91\x02\n" +
 	"\x11VerifyRunResponse\x12\x1a\n" +
 	"\bverified\x18\x01 \x01(\bR\bverified\x12%\n" +
 	"\x0echecked_events\x18\x02 \x01(\x03R\rcheckedEvents\x12\x19\n" +
@@ -4595,7 +4605,8 @@ const file_runstore_v1_run_service_proto_rawDesc = "" +
 	"\tlast_hash\x18\x04 \x01(\fR\blastHash\x128\n" +
 	"\vfirst_break\x18\x05 \x01(\v2\x17.runstore.v1.ChainBreakR\n" +
 	"firstBreak\x12\"\n" +
-	"\rnext_from_seq\x18\x06 \x01(\x03R\vnextFromSeq\"\xa5\x01\n" +
+	"\rnext_from_seq\x18\x06 \x01(\x03R\vnextFromSeq\x12#\n" +
+	"\rerased_events\x18\a \x01(\x03R\ferasedEvents\"\xa5\x01\n" +
 	"\x10ReplayRunRequest\x12\x18\n" +
 	"\aproject\x18\x01 \x01(\tR\aproject\x12\x15\n" +
 	"\x06run_id\x18\x02 \x01(\tR\x05runId\x12\x1a\n" +

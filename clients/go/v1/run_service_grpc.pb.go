@@ -167,7 +167,8 @@ type RunServiceClient interface {
 	// they are published; `min_position` and `after` wait for that, and fail with STATISTICS_BEHIND
 	// if it takes too long.
 	GetStatistics(ctx context.Context, in *GetStatisticsRequest, opts ...grpc.CallOption) (*GetStatisticsResponse, error)
-	// VerifyRun recomputes the hash chain from the stored fields and reports the first break.
+	// VerifyRun recomputes the hash chain from the stored fields and reports the first break. The chain
+	// of a run holds when events of it were erased.
 	VerifyRun(ctx context.Context, in *VerifyRunRequest, opts ...grpc.CallOption) (*VerifyRunResponse, error)
 }
 
@@ -535,7 +536,8 @@ type RunServiceServer interface {
 	// they are published; `min_position` and `after` wait for that, and fail with STATISTICS_BEHIND
 	// if it takes too long.
 	GetStatistics(context.Context, *GetStatisticsRequest) (*GetStatisticsResponse, error)
-	// VerifyRun recomputes the hash chain from the stored fields and reports the first break.
+	// VerifyRun recomputes the hash chain from the stored fields and reports the first break. The chain
+	// of a run holds when events of it were erased.
 	VerifyRun(context.Context, *VerifyRunRequest) (*VerifyRunResponse, error)
 	mustEmbedUnimplementedRunServiceServer()
 }

@@ -31,6 +31,7 @@ from runstore.errors import (
     ContentMismatch,
     CredentialExpired,
     DeadlineExceeded,
+    ErasureNotFound,
     HoldNotFound,
     IdempotencyMismatch,
     Internal,
@@ -107,6 +108,7 @@ from runstore.values.configs import (
     Selector,
     config_digest,
 )
+from runstore.values.erasures import Erasure, ErasureBlocker, ErasureState, SeqRange
 from runstore.values.events import (
     Appended,
     Event,
@@ -207,6 +209,10 @@ __all__ = [
     "DeadlineExceeded",
     "Dimension",
     "EndOfRun",
+    "Erasure",
+    "ErasureBlocker",
+    "ErasureNotFound",
+    "ErasureState",
     "Event",
     "EventFields",
     "EventPage",
@@ -291,6 +297,7 @@ __all__ = [
     "Selector",
     "SeqAhead",
     "SeqConflict",
+    "SeqRange",
     "ServerDraining",
     "Snapshot",
     "SnapshotAhead",

@@ -46,6 +46,7 @@ RunstoreError
 ├── TokenNotFound
 ├── HoldNotFound
 ├── PolicyNotFound
+├── ErasureNotFound
 ├── TokenSecretLost          the token was made, its secret did not arrive: revoke `token_id`
 ├── Overloaded               the client has retried
 ├── QuotaExceeded            a limit is used up, see `limit`; the client has retried
@@ -329,6 +330,10 @@ class HoldNotFound(RunstoreError):
     """The project has no such hold."""
 
 
+class ErasureNotFound(RunstoreError):
+    """The project has no such erasure."""
+
+
 class TokenSecretLost(RunstoreError):
     """A token was made, but the only answer with its secret did not arrive: revoke the token."""
 
@@ -407,6 +412,7 @@ BY_REASON: dict[str, type[RunstoreError]] = {
     "RUN_ID_RESERVED": RunIdReserved,
     "HOLD_NOT_FOUND": HoldNotFound,
     "POLICY_NOT_FOUND": PolicyNotFound,
+    "ERASURE_NOT_FOUND": ErasureNotFound,
     "OVERLOADED": Overloaded,
     "STORAGE_UNAVAILABLE": StorageUnavailable,
     "SERVER_DRAINING": ServerDraining,

@@ -86,6 +86,7 @@ _SEALED_EVENT = (
     {"seq": int, "salt": (None, _HEX), "payload": _ANY_PAYLOAD, "actor": str}
     | {"tags": [str], "subjects": [str]}
 )  # fmt: skip
+_ERASED_EVENT = _numbers("seq erased_at")
 _RUN = (
     _texts("project run_id plan_id parent_run_id")
     | {"external_ref": (None, _texts("system id") | {"owns_status": bool})}
@@ -266,6 +267,22 @@ def _subjects(subjects: list[str]) -> tuple[bytes, ...]:
     return (canonical(*subjects),) if subjects else ()
 
 
+def _open_body(event: Row, hidden: bytes) -> bytes:
+    """The hash of an event, given that of what is sealed of it."""
+    return digest(
+        *("event/2", event["event_id"], event["type"], event["node_id"], event["model"]),
+        *(event["tool"], _usage(event["usage"]), event["trace_parent"]),
+        *(_or_empty(event["occurred_at"]), hidden),
+    )
+
+
+def erased_body(event: Row) -> bytes:
+    """The hash of an event whose content was erased; without a salt it can only be believed."""
+    if "body" in event:
+        return bytes.fromhex(event["body"])
+    return _open_body(event, bytes.fromhex(event["sealed"]))
+
+
 def event_body(event: Row, sealed: Row) -> tuple[bytes, str, bytes]:
     """The name of what an event has beside its hash, its value, and the hash of the content."""
     salt = _salt(sealed)
@@ -279,11 +296,7 @@ def event_body(event: Row, sealed: Row) -> tuple[bytes, str, bytes]:
         )
         return body, "body", body
     hidden = digest("sealed", salt, payload, sealed["actor"], tags, canonical(*sealed["subjects"]))
-    body = digest(
-        *("event/2", event["event_id"], event["type"], event["node_id"], event["model"]),
-        *(event["tool"], usage, event["trace_parent"], occurred_at, hidden),
-    )
-    return hidden, "sealed", body
+    return hidden, "sealed", _open_body(event, hidden)
 
 
 def birth_hash(run: Row, sealed: Row) -> bytes:
@@ -521,6 +534,7 @@ class _Verifying:
         self._rows: dict[str, int] = {}
         self._pinned: list[Row] = []
         self._ended: Row | None = None
+        self._erased = 0
         """What the terminal event says."""
 
     def check(self) -> None:
@@ -729,12 +743,19 @@ class _Verifying:
 
     def _link(self, link: bytes, seq: int, event: Row, sealed: Row) -> bytes:
         """Check an event, and return its hash."""
-        _check(sealed, _SEALED_EVENT)
-        _check(event, _EVENTS["body" if sealed["salt"] is None else "sealed"])
-        value, kind, body = event_body(event, sealed)
+        if "erased_at" in sealed:
+            _check(sealed, _ERASED_EVENT)
+            _check(event, _EVENTS["body" if "body" in event else "sealed"])
+            body, is_sealed = erased_body(event), True
+            self._erased += 1
+        else:
+            _check(sealed, _SEALED_EVENT)
+            _check(event, _EVENTS["body" if sealed["salt"] is None else "sealed"])
+            value, kind, body = event_body(event, sealed)
+            is_sealed = value.hex() == event[kind]
         if event["seq"] != seq or sealed["seq"] != seq:
             raise Broken(f"event {seq} is missing, or not in its place")
-        if value.hex() != event[kind]:
+        if not is_sealed:
             self._problem(f"what is sealed of event {seq} is not what the chain has")
         hash_ = bytes.fromhex(event["hash"])
         if digest("link", link, seq, event["recorded_at"], body) != hash_:
@@ -847,9 +868,10 @@ class _Verifying:
             if (rows is None) != name.startswith(("parts/", "objects/")):
                 self._problem(f"the manifest says of {name} that it has {rows} rows")
         head, of = self._head, self._manifest
+        erased = f", {self._erased} of them erased," if self._erased else ""
         self.facts = (
-            f"run {of['run_id']!r} of project {of['project']!r}: {head['last_seq']} events in"
-            f" {len(of['files']) + 1} files; the last hash is\n{head['last_hash']}"
+            f"run {of['run_id']!r} of project {of['project']!r}: {head['last_seq']} events"
+            f"{erased} in {len(of['files']) + 1} files; the last hash is\n{head['last_hash']}"
         )
 
 

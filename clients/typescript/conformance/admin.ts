@@ -4,6 +4,7 @@ import type {
   Client,
   CreateTokenOptions,
   DeleteRunOptions,
+  EraseOptions,
   ListHoldsOptions,
   ListRemovalsOptions,
   NewLimits,
@@ -11,6 +12,7 @@ import type {
   PlaceHoldOptions,
   ReleaseHoldOptions,
   RevokeTokenOptions,
+  SeqRange,
   VerifyRecordsOptions,
 } from "../src/index.js";
 import { policySteps } from "./policies.js";
@@ -20,6 +22,12 @@ interface NewToken extends CreateTokenOptions {
   readonly name: string;
   readonly grants: readonly string[];
   readonly lifetimeSeconds?: number;
+}
+
+interface Erased extends EraseOptions {
+  readonly runId: string;
+  readonly seqs: readonly SeqRange[];
+  readonly why: string;
 }
 
 interface Counted extends OwnerOptions {
@@ -57,6 +65,15 @@ export function adminSteps(client: Client): Steps {
     removal_list: async (options: ListRemovalsOptions) => ({
       removals: await all(admin.removals(options)),
     }),
+    erase_events: ({ runId, seqs, why, ...options }: Erased) =>
+      admin.eraseEvents(runId, seqs, why, options),
+    erase_subject: ({
+      subject,
+      why,
+      ...options
+    }: EraseOptions & { subject: string; why: string }) =>
+      admin.eraseSubject(subject, why, options),
+    erasure_get: ({ erasureId }: { erasureId: string }) => admin.erasure(erasureId),
     admin_records: async ({ count, ...options }: Counted) => ({
       records: (await all(admin.records(options))).slice(0, count),
     }),

@@ -7,6 +7,7 @@ import {
   Outcome,
   Payload,
   PrincipalKind,
+  ErasureState,
   RemovalKind,
   RemovalState,
   RetentionBlocker,
@@ -22,6 +23,7 @@ const MOST_INLINE_BYTES = 4096;
 const FREE = new Set(["labels", "state", "metadata"]);
 const ENUMS: Record<string, Record<number, string>> = {
   kind: PrincipalKind,
+  erasure_state: ErasureState,
   removal_kind: RemovalKind,
   removal_state: RemovalState,
   removal_blocker: RetentionBlocker,
@@ -62,7 +64,8 @@ export function seen(value: unknown, key = ""): Json {
 
 function seenFields(value: object, key: string): Fields {
   const isFree = FREE.has(key);
-  const of = "removalId" in value || "sampleRunIds" in value ? "removal_" : "";
+  const isOfRemovals = "removalId" in value || "sampleRunIds" in value;
+  const of = isOfRemovals ? "removal_" : "erasureId" in value ? "erasure_" : "";
   return pruned(
     Object.fromEntries(
       Object.entries(value).map(([name, each]) => [

@@ -16,6 +16,7 @@ export type {
   SetLimitsOptions,
   VerifyRecordsOptions,
 } from "./admin/owners.js";
+export type { EraseOptions, Erasure, ErasureBlocker, SeqRange } from "./admin/erasures.js";
 export type {
   NewPolicy,
   Policy,
@@ -83,6 +84,7 @@ export type { FeedFilter, ReadFeedOptions } from "./feed/query.js";
 export type { FollowFeedOptions } from "./feed/stream.js";
 export type { Consumer, FeedEntry, FeedItem, FeedPage } from "./feed/values.js";
 export {
+  ErasureState,
   PrincipalKind,
   RemovalKind,
   RemovalState,

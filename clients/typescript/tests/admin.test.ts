@@ -6,6 +6,8 @@ import { expect, test as plain } from "vitest";
 
 import {
   grantText,
+  ErasureNotFound,
+  ErasureState,
   HoldNotFound,
   IdempotencyMismatch,
   InvalidArgument,
@@ -248,4 +250,38 @@ test("a removal is done once everything is gone", async ({ client }) => {
   const [done] = await removals();
   expect(done).toMatchObject({ state: RemovalState.DONE, removedEvents: 2, at: begun.at });
   await expect(collect(admin.removals({ runId: "never" }))).rejects.toThrow(RunNotFound);
+});
+
+test("what events said is erased, and the rest stays", async ({ client }) => {
+  const { admin } = client;
+  const run = await client.saveRun({ runId: "run" });
+  await run.append({ type: "said", actor: "ann", tags: ["t"], subjects: ["ann"] });
+  await run.append({ type: "said", subjects: ["bo"] });
+  const seqs = [{ firstSeq: 1, lastSeq: 1n }];
+
+  const blocked = await admin.eraseEvents("run", seqs, "case 7", { requestId: "once" });
+  const again = await admin.eraseEvents("run", seqs, "case 7", { requestId: "once" });
+  await run.complete();
+  let erasure = blocked;
+  while (erasure.erasedEvents === 0) {
+    erasure = await admin.erasure(blocked.erasureId);
+  }
+
+  expect(again.erasureId).toBe(blocked.erasureId);
+  expect(blocked).toMatchObject({
+    state: ErasureState.BLOCKED,
+    blockers: [{ runId: "run", holdId: "" }],
+    doneAt: undefined,
+  });
+  const [first, second] = await collect(run.events());
+  expect(first).toMatchObject({ type: "said", actor: "", tags: [], subjects: [] });
+  expect(first?.sealed).toHaveLength(32);
+  expect(first?.erasedAt).toBeDefined();
+  expect(second).toMatchObject({ subjects: ["bo"], erasedAt: undefined });
+  expect(await run.verify()).toMatchObject({ verified: true, erasedEvents: 1 });
+  const [removal] = await collect(admin.removals({ runId: "run" }));
+  expect(removal?.kind).toBe(RemovalKind.EVENTS_ERASED);
+  const nobody = await admin.eraseSubject("nobody", "case 8");
+  expect(nobody).toMatchObject({ state: ErasureState.DONE, runs: 0 });
+  await expect(admin.erasure("none")).rejects.toThrow(ErasureNotFound);
 });

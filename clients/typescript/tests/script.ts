@@ -135,6 +135,14 @@ export class Script {
           hasMore: true,
           warnings: ["no server does"],
         }),
+        eraseEvents: async (request, context) => {
+          await this.#name(request.requestId, context);
+          return { erasure: { at: {} } };
+        },
+        eraseSubject: async (request, context) => {
+          await this.#name(request.requestId, context);
+          return { erasure: { at: {} } };
+        },
         setLimits: async (request, context) => {
           await this.#name(request.requestId, context);
           return { limits: {} };

@@ -100,6 +100,12 @@ COMMANDS = {
         "delete",
         "Delete a run that has ended, with all that is stored of it.",
     ),
+    "erase": Command(
+        "erasures",
+        "erase",
+        "Erase what events said, of a run or about a subject; their chain holds.",
+    ),
+    "erasures": Command("erasures", "app", "Look at what was erased, and clean up after it."),
     "removals": Command("removals", "app", "Look at what was removed for good."),
     "retention": Command("retention", "app", "Say how long what is kept of runs that have ended."),
     "search": Command("search", "app", "Maintain the search index."),

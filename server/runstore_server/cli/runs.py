@@ -222,6 +222,8 @@ def verify(
     elif found.verified:
         typer.echo(f"{found.checked_events} events agree with their hashes; the last is")
         typer.echo(found.last_hash.hex())
+        if found.erased_events:
+            typer.echo(f"{found.erased_events} of them were erased")
     else:
         typer.secho(f"broken at seq {found.problem_seq}: {found.problem}", fg=typer.colors.RED)
     if not found.verified:

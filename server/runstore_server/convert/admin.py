@@ -46,7 +46,7 @@ def act_of(
     peer: str = "",
     call_id: str,
 ) -> Act:
-    """A request as the act that is recorded; none has secrets."""
+    """A request as the act that is recorded; none has secrets, nor names whom it is to forget."""
     return Act(
         project=owner_of(request),
         method=request.DESCRIPTOR.name.removesuffix("Request"),
@@ -56,8 +56,19 @@ def act_of(
         peer=peer,
         call_id=call_id,
         request_id=request.request_id,
-        request=json_format.MessageToJson(request, preserving_proto_field_name=True, indent=None),
+        request=json_format.MessageToJson(
+            _recorded(request), preserving_proto_field_name=True, indent=None
+        ),
     )
+
+
+def _recorded(request: Any) -> Any:
+    if not isinstance(request, rpc.EraseSubjectRequest):
+        return request
+    recorded = rpc.EraseSubjectRequest()
+    recorded.CopyFrom(request)
+    recorded.ClearField("subject")
+    return recorded
 
 
 def grants_of(messages: Iterable[admin_pb2.Grant]) -> tuple[Grant, ...]:

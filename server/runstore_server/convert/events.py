@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import UTC
+from datetime import UTC, datetime
 
 from google.protobuf.internal.containers import RepeatedCompositeFieldContainer
 from runstore.v1 import events_pb2, run_service_pb2
@@ -62,7 +62,7 @@ def set_event(message: events_pb2.Event, recorded: RecordedEvent) -> None:
     message.seq = recorded.seq
     set_time(message.recorded_at, recorded.recorded_at)
     message.hash = recorded.hash
-    _set_salted(message, event.subjects, recorded.salt)
+    _set_salted(message, event.subjects, recorded.salt, recorded.erased)
 
 
 def add_events(
@@ -100,6 +100,7 @@ def _set_row(message: events_pb2.Event, row: EventRow) -> None:
         _blob,
         subjects,
         salt,
+        erased,
         *used,
     ) = row
     set_time(message.recorded_at, recorded_at)
@@ -125,16 +126,23 @@ def _set_row(message: events_pb2.Event, row: EventRow) -> None:
         message.trace_parent = trace_parent
     if occurred_at:
         set_time(message.occurred_at, occurred_at.replace(tzinfo=UTC))
-    _set_salted(message, subjects, salt)
+    _set_salted(message, subjects, salt, erased)
 
 
 def _set_salted(
-    message: events_pb2.Event, subjects: Sequence[str] | None, salt: bytes | None
+    message: events_pb2.Event,
+    subjects: Sequence[str] | None,
+    salt: bytes | None,
+    erased: tuple[datetime, bytes | None, bytes] | None,
 ) -> None:
     if subjects:
         message.subjects.extend(subjects)
     if salt:
         message.salt = salt
+    if erased:
+        at, sealed, _ = erased
+        set_time(message.erased_at, at)
+        message.sealed = sealed or b""
 
 
 def usage_of(message: events_pb2.Usage) -> Usage:

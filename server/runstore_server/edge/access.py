@@ -83,6 +83,7 @@ ACCESS: Mapping[str, Rule] = {
     **_of("AdminService", _OWN, "ListAdminRecords VerifyAdminRecords"),
     **_of("AdminService", _ADMINISTER, "PlaceHold ReleaseHold ListHolds DeleteRun"),
     **_of("AdminService", _ADMINISTER, "PutPolicy ListPolicies DeletePolicy PreviewRetention"),
+    **_of("AdminService", _ADMINISTER, "EraseEvents EraseSubject GetErasure"),
     **_of("AdminService", _OPERATE, "SetLimits GetLimits"),
     **_of("AdminService", _READ, "ExportRun ListRemovals"),
 }
@@ -93,7 +94,7 @@ READS_OF_RUNS = frozenset(method for method, rule in ACCESS.items() if rule is _
 
 READS = READS_OF_RUNS | frozenset(
     _of("AdminService", _OWN, "ListTokens ListAdminRecords VerifyAdminRecords")
-    | _of("AdminService", _ADMINISTER, "ListHolds ListPolicies PreviewRetention")
+    | _of("AdminService", _ADMINISTER, "ListHolds ListPolicies PreviewRetention GetErasure")
     | _of("AdminService", _OPERATE, "GetLimits")
 )
 """The methods that change nothing and tell something of a project or of its access."""

@@ -141,6 +141,7 @@ STATUS: dict[type[Exception], tuple[StatusCode, str]] = {
     storage.RunIdReserved: (StatusCode.ALREADY_EXISTS, "RUN_ID_RESERVED"),
     storage.HoldNotFound: (StatusCode.NOT_FOUND, "HOLD_NOT_FOUND"),
     storage.PolicyNotFound: (StatusCode.NOT_FOUND, "POLICY_NOT_FOUND"),
+    storage.ErasureNotFound: (StatusCode.NOT_FOUND, "ERASURE_NOT_FOUND"),
     storage.Overloaded: (StatusCode.RESOURCE_EXHAUSTED, "OVERLOADED"),
     storage.StorageUnavailable: (StatusCode.UNAVAILABLE, "STORAGE_UNAVAILABLE"),
     Unauthenticated: (StatusCode.UNAUTHENTICATED, "UNAUTHENTICATED"),

@@ -31,7 +31,17 @@ def event_value(recorded: RecordedEvent | runstore.Event) -> JsonObject:
         "hash": hash_text(recorded.hash),
         "subjects": event.subjects,
         "salt": salt_text(recorded.salt),
+        **_erased_value(recorded),
     }
+
+
+def _erased_value(recorded: RecordedEvent | runstore.Event) -> JsonObject:
+    if isinstance(recorded, RecordedEvent):
+        erased = recorded.erased
+        at, sealed = (erased.at, erased.sealed) if erased else (None, None)
+    else:
+        at, sealed = recorded.erased_at, recorded.sealed
+    return {"sealed": salt_text(sealed), "erased_at": time_text(at)}
 
 
 def usage_value(usage: Usage | runstore.Usage) -> JsonObject:

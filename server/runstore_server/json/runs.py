@@ -88,6 +88,7 @@ def verification_value(found: Verification | runstore.Verification) -> JsonObjec
         if found.problem
         else None,
         "next_from_seq": found.next_from_seq or None,
+        "erased_events": found.erased_events,
     }
 
 

@@ -29,6 +29,7 @@ from runstore_storage.contract.store import Store
 
 from runstore_server.relay.delivery import SinkWorkers
 from runstore_server.relay.pacing import Pace
+from runstore_server.relay.removing import Removing
 from runstore_server.relay.worker import DutyWorker
 from runstore_server.settings import Settings
 from runstore_server.sinks.settings import SinkSettings
@@ -104,7 +105,7 @@ class Relay:
         remover = DutyWorker(
             feed,
             REMOVALS,
-            store.removals.remove,
+            Removing(store).step,
             store.removals.decided,
             poll_seconds=poll_seconds,
             pace=_in_spare_time(store),

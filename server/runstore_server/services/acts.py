@@ -23,6 +23,8 @@ _ACTS = (
     rpc.PlaceHoldRequest,
     rpc.ReleaseHoldRequest,
     rpc.DeleteRunRequest,
+    rpc.EraseEventsRequest,
+    rpc.EraseSubjectRequest,
     rpc.PutPolicyRequest,
     rpc.DeletePolicyRequest,
 )

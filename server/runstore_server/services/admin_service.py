@@ -13,6 +13,7 @@ from runstore_server.edge.unread import Unread
 from runstore_server.services.acts import Acts
 from runstore_server.services.admin import Admin
 from runstore_server.services.archives import Archives
+from runstore_server.services.erasures import Erasures
 from runstore_server.services.holds import Holds
 from runstore_server.services.removals import Removals
 from runstore_server.services.retention import Retention
@@ -26,6 +27,7 @@ def admin_service(
     nouns = (
         Admin(store.admin, acts),
         Archives(store.archives, unread),
+        Erasures(store.erasures, acts),
         Holds(store.holds, acts),
         Removals(store.removals, acts),
         Retention(store.retention, store.feed, acts, idle=consumer_idle),

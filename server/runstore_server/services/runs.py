@@ -81,6 +81,7 @@ class Runs:
             if found.problem
             else None,
             next_from_seq=found.next_from_seq,
+            erased_events=found.erased_events,
         )
 
 

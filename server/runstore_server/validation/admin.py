@@ -1,4 +1,4 @@
-"""Grants, tokens, limits, holds and removals."""
+"""Grants, tokens, limits, holds, removals and erasures."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from runstore.v1.admin_pb2 import ROLE_OPERATOR, ROLE_UNSPECIFIED
 from runstore_storage.contract.access import ALL_PROJECTS, BELOW
 
 from runstore_server.validation.bounds import (
+    FULL_BATCH,
     ID,
     LABELS,
     LONG_PAGE,
+    MAX_INT64,
     NAME_PATTERN,
     PAGED,
     PROJECT,
@@ -31,6 +33,7 @@ MAX_LIFETIME_SECONDS = 400 * 86_400
 REASON = Text(1, 1000)
 KEEP = Seconds(1, 100 * 365 * 86_400)
 KEEPS = ("keep_snapshots", "keep_artifacts", "keep_search_text", "keep_run")
+OF_EVENT = Integer(1, MAX_INT64)
 OF_PROJECT: dict[str, Bound] = {"project": PROJECT}
 
 
@@ -82,6 +85,11 @@ def _keeps(message: Any, path: str, found: Found) -> None:
         )
 
 
+def _in_order(message: Any, path: str, found: Found) -> None:
+    if message.last_seq < message.first_seq:
+        report(found, path + "last_seq", "must not be before first_seq")
+
+
 RULES: Rules = {
     "Grant": MessageRules({"project_pattern": REQUIRED_ID}, checks=(_role, _pattern)),
     "Limits": MessageRules(
@@ -131,6 +139,14 @@ RULES: Rules = {
             "request_id": ID,
         }
     ),
+    "SeqRange": MessageRules({"first_seq": OF_EVENT, "last_seq": OF_EVENT}, checks=(_in_order,)),
+    "EraseEventsRequest": MessageRules(
+        OF_PROJECT | {"run_id": REQUIRED_ID, "seqs": FULL_BATCH, "reason": REASON, "request_id": ID}
+    ),
+    "EraseSubjectRequest": MessageRules(
+        OF_PROJECT | {"subject": REQUIRED_ID, "reason": REASON, "request_id": ID}
+    ),
+    "GetErasureRequest": MessageRules(OF_PROJECT | {"erasure_id": REQUIRED_ID}),
     "ListRemovalsRequest": MessageRules(OF_PROJECT | {"run_id": ID} | PAGED),
     "ListHoldsRequest": MessageRules(OF_PROJECT | {"run_id": ID} | PAGED),
     "Policy": MessageRules(

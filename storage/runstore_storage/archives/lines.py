@@ -75,11 +75,7 @@ def sealed_run(run: Run) -> Members:
 
 def open_event(recorded: RecordedEvent) -> Members:
     """What stays of an event."""
-    event, salt = recorded.event, recorded.salt
-    if salt is None:
-        sealed = {"body": chain.event_hash(event).hex()}
-    else:
-        sealed = {"sealed": chain.sealed_hash(event, salt).hex()}
+    event = recorded.event
     return {
         "seq": recorded.seq,
         "event_id": event.event_id,
@@ -91,14 +87,16 @@ def open_event(recorded: RecordedEvent) -> Members:
         "trace_parent": event.trace_parent,
         "occurred_at": _time(event.occurred_at),
         "recorded_at": microseconds(recorded.recorded_at),
-        **sealed,
+        **_sealed_event(recorded),
         "hash": recorded.hash.hex(),
     }
 
 
 def sealed_event(recorded: RecordedEvent) -> Members:
-    """What may be erased of an event."""
+    """What may be erased of an event; once it is, when that was."""
     event = recorded.event
+    if recorded.erased:
+        return {"seq": recorded.seq, "erased_at": microseconds(recorded.erased.at)}
     return {
         "seq": recorded.seq,
         "salt": _hex(recorded.salt),
@@ -236,6 +234,15 @@ def payload(of: Payload | None) -> Members | None:
 def usage(of: Usage | None) -> Members | None:
     """What was used."""
     return {name: getattr(of, name) for name in USAGE} if of else None
+
+
+def _sealed_event(recorded: RecordedEvent) -> Members:
+    """The hash of what may be erased; without a salt, that of the whole event."""
+    if recorded.erased and recorded.erased.sealed:
+        return {"sealed": recorded.erased.sealed.hex()}
+    if recorded.erased or recorded.salt is None:
+        return {"body": chain.recorded_hash(recorded).hex()}
+    return {"sealed": chain.sealed_hash(recorded.event, recorded.salt).hex()}
 
 
 def _sealed_run(born: NewRun) -> Members:

@@ -51,6 +51,7 @@ from runstore_storage.chain.events import (
     links,
     open_event_hash,
     plain_hashes,
+    recorded_hash,
     sealed_hash,
 )
 from runstore_storage.chain.fields import SALT_BYTES, Salt
@@ -82,6 +83,7 @@ __all__ = [
     "output_hash",
     "part_hash",
     "plain_hashes",
+    "recorded_hash",
     "request_hash",
     "salted_hash",
     "save_hash",

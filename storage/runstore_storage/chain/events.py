@@ -16,7 +16,7 @@ from runstore_storage.chain.fields import (
     time_field,
     usage_field,
 )
-from runstore_storage.contract.events import Event
+from runstore_storage.contract.events import Event, RecordedEvent
 from runstore_storage.contract.plain_events import Origin, PlainEvents
 from runstore_storage.contract.times import microseconds
 
@@ -60,6 +60,16 @@ def open_event_hash(event: Event, sealed: bytes) -> bytes:
         time_field(event.occurred_at),
         sealed,
     )
+
+
+def recorded_hash(recorded: RecordedEvent) -> bytes:
+    """`event_hash` of what was recorded. Of an event that was erased it is made of what is left,
+    and of one of version 1 taken as it was: nothing of that can be told apart.
+    """
+    if recorded.erased is None:
+        return event_hash(recorded.event, recorded.salt)
+    _, sealed, body = recorded.erased
+    return body if sealed is None else open_event_hash(recorded.event, sealed)
 
 
 def _event_1(event: Event) -> bytes:

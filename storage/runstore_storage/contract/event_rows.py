@@ -12,8 +12,8 @@ from runstore_storage.contract.on_demand import OnDemand
 EventRow = Any
 """A sequence: run, seq, recorded_at, hash, event_id, type, node_id, actor, model, tool, tags,
 trace_parent, occurred_at, the payload's JSON text, bytes, content type and size, None, the
-subjects, the salt, and the usage's input_tokens, output_tokens, cached_input_tokens, cost_micros,
-duration_us.
+subjects, the salt, what an `Erased` is made of, and the usage's input_tokens, output_tokens,
+cached_input_tokens, cost_micros, duration_us.
 
 `run` is the store's own number of the run. What an event does not have is None or empty. The zone
 of `occurred_at` is UTC even where it has none: the driver leaves it out of the first and last times

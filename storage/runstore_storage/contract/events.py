@@ -69,15 +69,29 @@ class Event:
     subjects: tuple[str, ...] = ()
 
 
+class Erased(NamedTuple):
+    """What is known of what an event said, once that is erased.
+
+    `sealed` is the hash of it, None of an event of version 1; `body` that of the whole event.
+    """
+
+    at: datetime
+    sealed: bytes | None
+    body: bytes
+
+
 @dataclass(frozen=True, slots=True)
 class RecordedEvent:
-    """A fact with its place in the run; without a `salt` its hash is of version 1."""
+    """A fact with its place in the run; without a `salt` its hash is of version 1, or it was
+    erased: then `event` has no payload, actor, tags or subjects.
+    """
 
     seq: int
     recorded_at: datetime
     hash: bytes
     event: Event
     salt: bytes | None = None
+    erased: Erased | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,7 @@ class RemovalKind(IntEnum):
     SNAPSHOTS = 3
     ARTIFACTS = 4
     SEARCH_TEXT = 5
+    EVENTS_ERASED = 6
 
 
 @dataclass(frozen=True, slots=True)

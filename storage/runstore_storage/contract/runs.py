@@ -202,6 +202,8 @@ class Verification:
     problem: str
     problem_seq: int
     next_from_seq: int
+    erased_events: int = 0
+    """How many of the checked events were erased."""
 
 
 class RunStore(Protocol):

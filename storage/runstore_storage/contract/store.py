@@ -29,6 +29,7 @@ from runstore_storage.contract.admin import AdminStore
 from runstore_storage.contract.archives import ArchiveStore
 from runstore_storage.contract.artifacts import ArtifactStore
 from runstore_storage.contract.configs import ConfigStore
+from runstore_storage.contract.erasures import ErasureStore
 from runstore_storage.contract.events import EventStore
 from runstore_storage.contract.feed import FeedStore
 from runstore_storage.contract.holds import HoldStore
@@ -83,6 +84,10 @@ class Store(RunStore, EventStore, SnapshotStore, OutputStore, Protocol):
     @property
     def retention(self) -> RetentionStore:
         """How long what is kept."""
+
+    @property
+    def erasures(self) -> ErasureStore:
+        """What events said, removed for good."""
 
     async def check(self) -> None:
         """Return if the database answers and accepts writes; raise `StorageUnavailable` if not."""

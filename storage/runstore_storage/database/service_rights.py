@@ -26,6 +26,9 @@ _CHANGES: Mapping[str, tuple[str, ...]] = {
     "credential_epoch": (UPDATE,),
     "dead_letters": (INSERT, DELETE),
     "duties": (INSERT, UPDATE),
+    "erasure_requests": (INSERT,),
+    "erasure_targets": (INSERT, DELETE),
+    "erasures": (),
     "events": (INSERT,),
     "feed": (INSERT,),
     "holds": (INSERT, UPDATE),
@@ -46,6 +49,7 @@ _CHANGES: Mapping[str, tuple[str, ...]] = {
     "stored_bytes": (INSERT, UPDATE, DELETE),
     "stored_changes": (INSERT, DELETE),
     "stored_scan": (UPDATE,),
+    "subject_refs": (INSERT,),
     "task_writes": (INSERT, UPDATE, DELETE),
     "store_flags": (),
     "tokens": (INSERT, UPDATE),
@@ -62,6 +66,7 @@ SEQUENCE = "blobs_blob_seq"
 
 NEEDED_FUNCTIONS = (
     "clear_run(bigint)",
+    "erase_events(bigint, bigint, bigint[], bytea[])",
     "remove_artifacts(bigint, integer)",
     "remove_rows(text, bigint, integer)",
 )

@@ -44,9 +44,13 @@ async def verify(
             check.end()
     except ChainBroken as broken:
         problem, seq = broken.problem, broken.seq
-        return Verification(check.checked, head.last_seq, check.link, problem, seq, 0)
-    next_seq = last + 1 if last < head.last_seq else 0
-    return Verification(check.checked, head.last_seq, check.link, "", 0, next_seq)
+        next_seq = 0
+    else:
+        problem, seq = "", 0
+        next_seq = last + 1 if last < head.last_seq else 0
+    return Verification(
+        check.checked, head.last_seq, check.link, problem, seq, next_seq, check.erased
+    )
 
 
 @dataclass(slots=True)
@@ -60,6 +64,8 @@ class _Check:
     """The hash that the chain has reached."""
     checked: int = 0
     """The number of events on the pages that were checked."""
+    erased: int = 0
+    """How many of the events were erased."""
 
     async def begin(self, conn: Connection, run: Run, first: int) -> None:
         """Take up the chain before event `first`; forks that begin there are not entered yet."""
@@ -114,12 +120,13 @@ class _Check:
         """Check one event, and go on from its hash."""
         if found is None or found.seq != seq:
             raise ChainBroken(seq, "the event is missing")
-        body = chain.event_hash(found.event, found.salt)
+        body = chain.recorded_hash(found)
         if chain.link_hash(self.link, seq, found.recorded_at, body) != found.hash:
             raise ChainBroken(
                 seq, "the event's fields, its seq or the events before it do not match its hash"
             )
         self.link = found.hash
+        self.erased += found.erased is not None
         return found.event
 
 

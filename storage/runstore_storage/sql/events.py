@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from runstore_storage import chain
 from runstore_storage.contract.event_rows import PAYLOAD_BYTES, EventRows
-from runstore_storage.contract.events import Event, EventFilter, RecordedEvent, Usage
+from runstore_storage.contract.events import Erased, Event, EventFilter, RecordedEvent, Usage
 from runstore_storage.contract.scope import Scope
 from runstore_storage.database.connection import Connection, Row
 from runstore_storage.database.statements import tenant, tenants
@@ -54,9 +55,17 @@ _TARGET = Target("events", NEW_COLUMNS)
 SELECTED = f"""
     run, seq, recorded_at, hash, event_id, type, node_id, actor, model, tool, tags, trace_parent,
     occurred_at, payload_json::text, payload_binary, payload_type, payload_bytes, payload_blob,
-    subjects, salt, {", ".join(USAGE)}
+    subjects, salt,
+    CASE WHEN salt IS NULL AND payload_type IS NULL THEN (
+        SELECT (x.erased_at, x.sealed, measured.body_hash) FROM erasures x
+        WHERE x.run = measured.run AND x.seq = measured.seq
+    ) END,
+    {", ".join(USAGE)}
 """
-"""What `recorded_event` unpacks, in the order of an `EventRow`."""
+"""What `recorded_event` unpacks of rows called `measured`, in the order of an `EventRow`.
+
+Only events that have neither a salt nor a payload are looked up among those that were erased.
+"""
 _PAYLOAD_BLOB = PAYLOAD_BYTES + 1
 
 # Large payloads stay in TOAST until the outer query lets them through, so a page reads what it
@@ -72,9 +81,10 @@ _PAGE = f"""
 """
 
 _FIND = tenants("""
-    SELECT e.run, e.event_id, e.seq, e.recorded_at, e.hash, e.salt, e.body_hash
+    SELECT e.run, e.event_id, e.seq, e.recorded_at, e.hash, e.salt, e.body_hash, x.sealed
     FROM unnest(:scopes::text[], :runs::bigint[], :ids::text[]) AS asked(scope, run, event_id)
     JOIN events e ON e.run = asked.run AND e.event_id = asked.event_id
+    LEFT JOIN erasures x ON x.run = e.run AND x.seq = e.seq
     WHERE EXISTS (SELECT FROM runs r WHERE r.run = asked.run AND r.project = asked.scope)
 """)
 
@@ -101,6 +111,14 @@ class KnownEvent:
     hash: bytes
     salt: bytes | None
     body_hash: bytes
+    sealed: bytes | None = None
+    """The hash of what was erased of it."""
+
+    def states(self, event: Event) -> bool:
+        """Whether it is this event; where it was erased, only what was not is compared."""
+        if self.sealed is not None:
+            return self.body_hash == chain.open_event_hash(event, self.sealed)
+        return self.body_hash == chain.event_hash(event, self.salt)
 
 
 def insert(new: Sequence[NewEvent], blobs: Mapping[tuple[int, bytes], int]) -> Insert:
@@ -149,7 +167,12 @@ async def find(
     found = await conn.execute(_FIND, values)
     return {
         (row["run"], row["event_id"]): KnownEvent(
-            row["seq"], row["recorded_at"], row["hash"], row["salt"], row["body_hash"]
+            row["seq"],
+            row["recorded_at"],
+            row["hash"],
+            row["salt"],
+            row["body_hash"],
+            row["sealed"],
         )
         for row in found
     }
@@ -226,6 +249,7 @@ def recorded_event(selected: Iterable[Any]) -> RecordedEvent:
         payload_blob,
         subjects,
         salt,
+        erased,
         input_tokens,
         output_tokens,
         cached_input_tokens,
@@ -250,7 +274,7 @@ def recorded_event(selected: Iterable[Any]) -> RecordedEvent:
         usage=usage,
         subjects=tuple(subjects or ()),
     )
-    return RecordedEvent(seq, recorded_at, hash_, event, salt)
+    return RecordedEvent(seq, recorded_at, hash_, event, salt, Erased(*erased) if erased else None)
 
 
 def conditions(where: EventFilter) -> tuple[str, dict[str, object]]:

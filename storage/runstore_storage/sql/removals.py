@@ -20,6 +20,9 @@ TABLES = (
     "task_writes",
     "outputs",
     "requests",
+    "subject_refs",
+    "erasure_targets",
+    "erasures",
     ARTIFACTS,
     BLOBS,
 )
@@ -66,7 +69,7 @@ _NEWEST = 2**63 - 1
 _OPEN = system("""
     SELECT r.removal, r.run, r.kind, n.project, n.run_id
     FROM open_removals JOIN removals r USING (removal) JOIN runs n USING (run)
-    WHERE NOT EXISTS (SELECT FROM outbox o WHERE o.run = r.run)
+    WHERE r.kind <> 6 AND NOT EXISTS (SELECT FROM outbox o WHERE o.run = r.run)
     ORDER BY r.removal LIMIT :limit
 """)
 _REMOVED_EVENTS = system(f"""
@@ -161,10 +164,15 @@ async def begin(
         "record": record,
     }
     number = (await conn.execute(_INSERT, values)).scalar_one()
-    await conn.execute(_OPEN_UP, {"removal": number})
-    await note_step(conn, number)
+    await open_up(conn, number)
     if kind is RemovalKind.RUN:
         await conn.execute(_CLEAR, {"run": run})
+
+
+async def open_up(conn: Connection, removal: int) -> None:
+    """Note that a removal has begun, with its first step."""
+    await conn.execute(_OPEN_UP, {"removal": removal})
+    await note_step(conn, removal)
 
 
 async def note_step(conn: Connection, removal: int, *, removed_events: int = 0) -> None:

@@ -78,7 +78,7 @@ _TEXTS_WITH_EVENTS = tenant(f"""
     JOIN search_rows s ON s.run = m.run AND s.seq = m.seq
     JOIN runs r ON r.run = m.run AND r.project = :project AND r.project = :scope
         AND {scopes.IS_THERE}
-    JOIN (SELECT {events.SELECTED} FROM events) AS e ON e.run = m.run AND e.seq = m.seq
+    JOIN (SELECT {events.SELECTED} FROM events measured) AS e ON e.run = m.run AND e.seq = m.seq
     ORDER BY m.number
 """)
 _SIZES = tenant(f"""

@@ -40,6 +40,7 @@ WRITE = "ResumeRun ForkRun RegisterVersion CommitPosition"
 ADMINISTER = (
     "SetLabel RemoveLabel DeleteSnapshots ResetConsumer PlaceHold ReleaseHold ListHolds DeleteRun"
     " PutPolicy ListPolicies DeletePolicy PreviewRetention"
+    " EraseEvents EraseSubject GetErasure"
 )
 OWN = "CreateToken ListTokens RevokeToken ListAdminRecords VerifyAdminRecords"
 OPERATE = "SetLimits GetLimits"

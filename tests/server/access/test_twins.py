@@ -195,6 +195,8 @@ READS: list[tuple[str, dict[str, Any]]] = [
     ("PutPolicy", {"policy": policy("new", "plan"), "reason": "why", "request_id": "put"}),
     ("ListPolicies", {}),
     ("PreviewRetention", {}),
+    ("EraseEvents", {**RUN, "seqs": [{"first_seq": 1, "last_seq": 1}], "reason": "why"}),
+    ("EraseSubject", {"subject": "nobody", "reason": "why", "request_id": "forgotten"}),
     ("PlaceHold", {**RUN, "reason": "evidence", "request_id": "held"}),
     ("ListAdminRecords", {}),
     ("ExportRun", {"run_id": "fork"}),
@@ -269,6 +271,15 @@ NAMING: list[tuple[str, Callable[[str], dict[str, Any]]]] = [
     ("DeleteRun", lambda x: {"run_id": f"run{x}", "reason": "why"}),
     ("ListRemovals", lambda x: {"run_id": f"run{x}"}),
     ("DeletePolicy", lambda x: {"name": f"policy{x}", "reason": "why"}),
+    (
+        "EraseEvents",
+        lambda x: {
+            "run_id": f"run{x}",
+            "seqs": [{"first_seq": 1, "last_seq": 1}],
+            "reason": "why",
+        },
+    ),
+    ("GetErasure", lambda x: {"erasure_id": f"erasure{x}"}),
 ]
 
 

@@ -17,6 +17,7 @@ from runstore_storage.sql.events import recorded_event
 
 TEXTS = st.just("") | st.text(max_size=3)
 TIMES = st.datetimes(timezones=st.just(UTC))
+HASHES = st.binary(min_size=32, max_size=32)
 COUNTS = st.integers(0, 10**15)
 PAYLOADS = st.one_of(
     st.just((None, None, None)),
@@ -33,7 +34,7 @@ def rows(draw: st.DrawFn) -> tuple[Any, ...]:
         draw(st.integers(1, 9)),
         draw(st.integers(1, 2**62)),
         draw(TIMES),
-        draw(st.binary(min_size=32, max_size=32)),
+        draw(HASHES),
         *(draw(TEXTS) for _ in ("event_id", "type", "node_id", "actor", "model", "tool")),
         draw(st.lists(TEXTS, max_size=2)),
         draw(TEXTS),
@@ -45,6 +46,7 @@ def rows(draw: st.DrawFn) -> tuple[Any, ...]:
         None,
         draw(st.none() | st.lists(TEXTS, max_size=2)),
         draw(st.none() | st.binary(min_size=16, max_size=16)),
+        draw(st.none() | st.tuples(TIMES, st.none() | HASHES, HASHES)),
         *draw(st.just([None] * 5) | st.lists(COUNTS, min_size=5, max_size=5)),
     )
 

@@ -22,9 +22,11 @@ from runstore_server.convert.statistics import FIELDS
 
 # What only a server sets.
 SET_BY_SERVERS = {
+    "Event.erased_at",
     "Event.hash",
     "Event.recorded_at",
     "Event.salt",
+    "Event.sealed",
     "Event.seq",
     "Output.completed_at",
     "Output.outcome",
@@ -42,6 +44,7 @@ READ_BESIDE: Mapping[str, set[str]] = {
     "CompleteRunRequest": {"expected_seq", "project", "run_id", "writer_epoch"},
     "CreateTokenRequest": {"project", "request_id"},  # of_server beside it
     "DownloadArtifactRequest": {"length", "offset"},
+    "EraseEventsRequest": {"project", "reason", "request_id", "run_id"},
     "GetSnapshotRequest": {"namespace", "project", "run_id"},
     "GetStatisticsRequest": {"after", "min_position", "page_size", "page_token", "project", "wait"},
     "GetVersionRequest": {"kind", "name", "project"},
@@ -61,7 +64,7 @@ NOT_SAID = {
 # Names that differ from those of the values, or what they hold.
 RENAMED = {
     *("allowed", "at", "duration", "label_value", "length", "prefix", "project_pattern", "snippet"),
-    *("start", "state", "include_external", "keep_last_snapshots"),
+    *("erased_at", "start", "state", "include_external", "keep_last_snapshots"),
     *("keep_artifacts", "keep_run", "keep_search_text", "keep_snapshots"),
 }
 

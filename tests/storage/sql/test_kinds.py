@@ -43,6 +43,10 @@ SYSTEM = {
     *("sql.removals._OPEN_UP", "sql.removals._CLOSE", "sql.removals._NOTE_UNNAMED"),
     *("sql.removals._UNNAMED", "sql.removals._FORGET_UNNAMED"),
     "sql.policies._NEXT_PROJECT",
+    *("sql.erasing._READY", "sql.erasing._LOCK_SEARCH", "sql.erasing._ERASE"),
+    *("sql.erasing._FINISH", "sql.erasing._UNNAMED", "sql.erasing._ERASED_RUNS"),
+    *("sql.erasing._CLOSE", "sql.erasing._FORGET_NAMED", "sql.erasing._PARTITIONS"),
+    *("sql.erasing._MAY_CLEAN", "sql.erasing._DEAD_ROWS"),
     # Who calls, before it is known what the call may touch; which projects a caller may name.
     *("sql.tokens._FIND", "sql.tokens._NOTE_USE", "sql.tokens._EPOCH", "sql.tokens._NEXT_EPOCH"),
     *("sql.projects._PAGE", "sql.limits._ALL", "sql.stored_bytes._LIMITED"),

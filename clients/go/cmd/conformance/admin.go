@@ -55,6 +55,26 @@ func (r *runner) deleteRun(ctx context.Context, a *arguments) (any, error) {
 	})
 }
 
+func (r *runner) eraseEvents(ctx context.Context, a *arguments) (any, error) {
+	var seqs []runstore.SeqRange
+	for _, each := range a.Seqs {
+		seqs = append(seqs, runstore.SeqRange(each))
+	}
+	return r.client.Admin().EraseEvents(ctx, runstore.EventErasure{
+		RunID: a.RunID, Seqs: seqs, Reason: a.Why, RequestID: a.RequestID,
+	})
+}
+
+func (r *runner) eraseSubject(ctx context.Context, a *arguments) (any, error) {
+	return r.client.Admin().EraseSubject(ctx, runstore.SubjectErasure{
+		Subject: a.Subject, Reason: a.Why, RequestID: a.RequestID,
+	})
+}
+
+func (r *runner) erasure(ctx context.Context, a *arguments) (any, error) {
+	return r.client.Admin().Erasure(ctx, a.ErasureID)
+}
+
 func (r *runner) listRemovals(ctx context.Context, a *arguments) (any, error) {
 	return begun("removals", 0, r.client.Admin().Removals(
 		ctx, runstore.ListRemovalsOptions{RunID: a.RunID},

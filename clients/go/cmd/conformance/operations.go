@@ -107,11 +107,14 @@ var operations = map[string]func(*runner, context.Context, *arguments) (any, err
 	"limits_get": func(r *runner, ctx context.Context, _ *arguments) (any, error) {
 		return r.client.Admin().Limits(ctx)
 	},
-	"hold_place":   (*runner).placeHold,
-	"hold_release": (*runner).releaseHold,
-	"hold_list":    (*runner).listHolds,
-	"delete_run":   (*runner).deleteRun,
-	"removal_list": (*runner).listRemovals,
+	"hold_place":    (*runner).placeHold,
+	"hold_release":  (*runner).releaseHold,
+	"hold_list":     (*runner).listHolds,
+	"delete_run":    (*runner).deleteRun,
+	"removal_list":  (*runner).listRemovals,
+	"erase_events":  (*runner).eraseEvents,
+	"erase_subject": (*runner).eraseSubject,
+	"erasure_get":   (*runner).erasure,
 
 	"policy_put":        (*runner).putPolicy,
 	"policy_list":       (*runner).listPolicies,

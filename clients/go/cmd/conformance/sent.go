@@ -32,6 +32,9 @@ type arguments struct {
 	Why             string       `json:"why"`
 	Filter          *selection   `json:"filter"`
 	HoldID          string       `json:"hold_id"`
+	Subject         string       `json:"subject"`
+	ErasureID       string       `json:"erasure_id"`
+	Seqs            []seqRange   `json:"seqs"`
 	ExpectedLastSeq *int64       `json:"expected_last_seq"`
 	WithReleased    bool         `json:"include_released"`
 	Statuses        []string     `json:"statuses"`
@@ -428,4 +431,9 @@ func (c completion) value() runstore.Completion {
 		made.FinalSnapshot = &final
 	}
 	return made
+}
+
+type seqRange struct {
+	FirstSeq int64 `json:"first_seq"`
+	LastSeq  int64 `json:"last_seq"`
 }

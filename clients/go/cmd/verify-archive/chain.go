@@ -307,16 +307,29 @@ func enter(entered []entering, seq int64, link []byte) ([]byte, []entering) {
 	return link, entered
 }
 
-// link checks an event and returns its hash.
-func (v *verifying) link(link []byte, seq int64, each pair) ([]byte, error) {
-	event, sealed := each.open, each.sealed
+// body is the hash of the fact that an event is, and whether what is sealed of it is what the chain has.
+func (v *verifying) body(event, sealed row) (body []byte, isSealed bool) {
+	if _, isErased := sealed["erased_at"]; isErased {
+		sealed.of(erasedEventKind)
+		_, isOfVersion1 := event["body"]
+		event.of(eventKinds[isOfVersion1])
+		v.erased++
+		return erasedBody(event), true
+	}
 	sealed.of(sealedEventKind)
 	event.of(eventKinds[sealed.isNull("salt")])
 	kind, of, body := eventBody(event, sealed)
+	return body, hex.EncodeToString(of) == event.text(kind)
+}
+
+// link checks an event and returns its hash.
+func (v *verifying) link(link []byte, seq int64, each pair) ([]byte, error) {
+	event, sealed := each.open, each.sealed
+	body, isSealed := v.body(event, sealed)
 	if event.number("seq") != seq || sealed.number("seq") != seq {
 		return nil, breaks("event %d is missing, or not in its place", seq)
 	}
-	if hex.EncodeToString(of) != event.text(kind) {
+	if !isSealed {
 		v.problem("what is sealed of event %d is not what the chain has", seq)
 	}
 	hash := digest("link", link, seq, event.number("recorded_at"), body)

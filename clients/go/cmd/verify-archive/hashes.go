@@ -127,11 +127,24 @@ func eventBody(event, sealed row) (kind string, of, body []byte) {
 	of = digest(
 		"sealed", salt, payload, sealed.text("actor"), tags, list(sealed.texts("subjects")),
 	)
-	body = digest(
+	return "sealed", of, openBody(event, of)
+}
+
+// openBody is the hash of an event, given that of what is sealed of it.
+func openBody(event row, of []byte) []byte {
+	usage, occurred := usageField(event.object("usage")), timeField(event, "occurred_at")
+	return digest(
 		"event/2", event.text("event_id"), event.text("type"), event.text("node_id"),
 		event.text("model"), event.text("tool"), usage, event.text("trace_parent"), occurred, of,
 	)
-	return "sealed", of, body
+}
+
+// erasedBody is the hash of an event whose content was erased; without a salt it can only be believed.
+func erasedBody(event row) []byte {
+	if _, isOfVersion1 := event["body"]; isOfVersion1 {
+		return unhex(event.text("body"))
+	}
+	return openBody(event, unhex(event.text("sealed")))
 }
 
 // birth is the hash of a run as it was born, and that of what may be erased of it, nil without a salt.

@@ -95,12 +95,13 @@ var (
 			and(orNull(hexText), "salt").
 			and(orNull(anyPayload), "payload").
 			and(many(aText), "tags subjects")
-	runKind = texts("project run_id plan_id parent_run_id").
-		and(orNull(texts("system id").and(aFlag, "owns_status").check), "external_ref").
-		and(orNull(texts("run_id").and(aNumber, "seq").check), "fork_base").
-		and(many(pinKind.check), "config_refs").
-		and(aNumber, "created_at").
-		and(hexText, "birth")
+	erasedEventKind = members{}.and(aNumber, "seq erased_at")
+	runKind         = texts("project run_id plan_id parent_run_id").
+			and(orNull(texts("system id").and(aFlag, "owns_status").check), "external_ref").
+			and(orNull(texts("run_id").and(aNumber, "seq").check), "fork_base").
+			and(many(pinKind.check), "config_refs").
+			and(aNumber, "created_at").
+			and(hexText, "birth")
 	sealedRunKind = texts("run_id objective external_url").
 			and(orNull(hexText), "salt").
 			and(orNull(anyPayload), "plan").

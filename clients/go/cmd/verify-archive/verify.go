@@ -30,6 +30,8 @@ type verifying struct {
 	pins map[string]bool
 	// ended is what the terminal event says; nil without one.
 	ended row
+	// erased is how many events were erased.
+	erased int
 }
 
 // verify checks an archive; err is set only if it cannot be read.
@@ -56,10 +58,14 @@ func verify(path string) (problems []string, facts string, err error) {
 	v.holds("configs.jsonl.gz", v.checkConfigs)
 	v.holds("requests.jsonl.gz", v.checkRequests)
 	v.holds("the manifest", func() error {
+		erased := ""
+		if v.erased > 0 {
+			erased = fmt.Sprintf(", %d of them erased,", v.erased)
+		}
 		facts = fmt.Sprintf(
-			"run %q of project %q: %d events in %d files; the last hash is\n%s",
+			"run %q of project %q: %d events%s in %d files; the last hash is\n%s",
 			v.manifest.text("run_id"), v.manifest.text("project"), v.head.number("last_seq"),
-			len(v.rows)+1, v.head.text("last_hash"),
+			erased, len(v.rows)+1, v.head.text("last_hash"),
 		)
 		return nil
 	})

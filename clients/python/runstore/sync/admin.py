@@ -18,6 +18,7 @@ from runstore.values.admin import (
     RecordVerification,
     Token,
 )
+from runstore.values.erasures import Erasure, SeqRange
 from runstore.values.holds import Hold, RunSelection
 from runstore.values.removals import Removal
 from runstore.values.retention import Policy, RetentionPreview
@@ -205,6 +206,38 @@ class Admin:
         A policy that is given is taken for one that was put, in place of the one of its name.
         """
         return self._connection.send(calls.retention.preview_retention(self._project, policy))
+
+    def erase_events(
+        self,
+        run_id: str,
+        seqs: Sequence[SeqRange],
+        reason: str,
+        *,
+        request_id: str = "",
+    ) -> Erasure:
+        """Erase, for good, what events said: payloads, actors, tags and subjects.
+
+        Their places in the chain stay. It is done after the call, once the run is neither open nor
+        held; `get_erasure` says how far it has come. The reason, of 1 to 1000 characters, is kept,
+        so it should name nobody. The same request_id returns the same erasure again; without one,
+        the client generates it.
+        Raise `RunNotFound`.
+        """
+        return self._connection.send(
+            calls.erasures.erase_events(self._project, run_id, seqs, reason, request_id)
+        )
+
+    def erase_subject(self, subject: str, reason: str, *, request_id: str = "") -> Erasure:
+        """Erase, as `erase_events` does, every event of the project that names a subject, in the
+        runs that do so now. The subject is not kept.
+        """
+        return self._connection.send(
+            calls.erasures.erase_subject(self._project, subject, reason, request_id)
+        )
+
+    def get_erasure(self, erasure_id: str) -> Erasure:
+        """Return an erasure as far as it has come. Raise `ErasureNotFound`."""
+        return self._connection.send(calls.erasures.get_erasure(self._project, erasure_id))
 
     def _owner(self, of_server: bool) -> str:
         """What a request about the project, or about the server itself, names as the project."""

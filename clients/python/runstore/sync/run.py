@@ -222,13 +222,14 @@ class Run:
     ) -> Verification:
         """Check the hash chain slice by slice.
 
-        Return what the last slice found, with the number of events in all slices.
+        Return what the last slice found, with the numbers of events in all slices.
         """
-        checked, from_seq = 0, 1
+        checked, erased, from_seq = 0, 0, 1
         while True:
             found = self._connection.send(calls.runs.verify_run(self._ref, from_seq, slice_size))
             checked, from_seq = checked + found.checked_events, found.next_from_seq
-            found = replace(found, checked_events=checked)
+            erased += found.erased_events
+            found = replace(found, checked_events=checked, erased_events=erased)
             if on_progress:
                 on_progress(found)
             if not from_seq:

@@ -126,6 +126,8 @@ class _RemovalKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RemovalKi
     """The artifacts of a run."""
     REMOVAL_KIND_SEARCH_TEXT: _RemovalKind.ValueType  # 5
     """What a run's events were found by in Search."""
+    REMOVAL_KIND_EVENTS_ERASED: _RemovalKind.ValueType  # 6
+    """What events of a run said; `first_seq` and `last_seq` are the outermost of them."""
 
 class RemovalKind(_RemovalKind, metaclass=_RemovalKindEnumTypeWrapper):
     """A RemovalKind says what was removed."""
@@ -140,6 +142,8 @@ REMOVAL_KIND_ARTIFACTS: RemovalKind.ValueType  # 4
 """The artifacts of a run."""
 REMOVAL_KIND_SEARCH_TEXT: RemovalKind.ValueType  # 5
 """What a run's events were found by in Search."""
+REMOVAL_KIND_EVENTS_ERASED: RemovalKind.ValueType  # 6
+"""What events of a run said; `first_seq` and `last_seq` are the outermost of them."""
 Global___RemovalKind: _TypeAlias = RemovalKind  # noqa: Y015
 
 class _RemovalState:
@@ -201,6 +205,38 @@ RETENTION_BLOCKER_IN_USE: RetentionBlocker.ValueType  # 2
 RETENTION_BLOCKER_UNREAD: RetentionBlocker.ValueType  # 3
 """A consumer or a sink has not read all of the run's events, or they are not in the feed yet."""
 Global___RetentionBlocker: _TypeAlias = RetentionBlocker  # noqa: Y015
+
+class _ErasureState:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ErasureStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErasureState.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    ERASURE_STATE_UNSPECIFIED: _ErasureState.ValueType  # 0
+    """Never sent."""
+    ERASURE_STATE_PENDING: _ErasureState.ValueType  # 1
+    """It has not been done in all of its runs, and nothing keeps it from that."""
+    ERASURE_STATE_BLOCKED: _ErasureState.ValueType  # 2
+    """It cannot be done in some of its runs, for now: see the blockers."""
+    ERASURE_STATE_REMOVING: _ErasureState.ValueType  # 3
+    """Nothing of what is erased can be read any more, and it is being removed from where it was stored."""
+    ERASURE_STATE_DONE: _ErasureState.ValueType  # 4
+    """It is gone."""
+
+class ErasureState(_ErasureState, metaclass=_ErasureStateEnumTypeWrapper):
+    """An ErasureState says how far an erasure has come."""
+
+ERASURE_STATE_UNSPECIFIED: ErasureState.ValueType  # 0
+"""Never sent."""
+ERASURE_STATE_PENDING: ErasureState.ValueType  # 1
+"""It has not been done in all of its runs, and nothing keeps it from that."""
+ERASURE_STATE_BLOCKED: ErasureState.ValueType  # 2
+"""It cannot be done in some of its runs, for now: see the blockers."""
+ERASURE_STATE_REMOVING: ErasureState.ValueType  # 3
+"""Nothing of what is erased can be read any more, and it is being removed from where it was stored."""
+ERASURE_STATE_DONE: ErasureState.ValueType  # 4
+"""It is gone."""
+Global___ErasureState: _TypeAlias = ErasureState  # noqa: Y015
 
 @_typing.final
 class Grant(_message.Message):
@@ -800,3 +836,121 @@ class RetentionSum(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___RetentionSum: _TypeAlias = RetentionSum  # noqa: Y015
+
+@_typing.final
+class SeqRange(_message.Message):
+    """A SeqRange is events of a run that follow one another."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FIRST_SEQ_FIELD_NUMBER: _builtins.int
+    LAST_SEQ_FIELD_NUMBER: _builtins.int
+    first_seq: _builtins.int
+    """The first of them.
+    Bounds: 1..9223372036854775807.
+    """
+    last_seq: _builtins.int
+    """The last of them; not before the first.
+    Bounds: 1..9223372036854775807.
+    """
+    def __init__(
+        self,
+        *,
+        first_seq: _builtins.int = ...,
+        last_seq: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["first_seq", b"first_seq", "last_seq", b"last_seq"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SeqRange: _TypeAlias = SeqRange  # noqa: Y015
+
+@_typing.final
+class ErasureBlocker(_message.Message):
+    """An ErasureBlocker is what keeps a run from being erased: that it has not ended, or a hold of it or
+    of a fork of it.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RUN_ID_FIELD_NUMBER: _builtins.int
+    HOLD_ID_FIELD_NUMBER: _builtins.int
+    run_id: _builtins.str
+    """The run that is open or held."""
+    hold_id: _builtins.str
+    """The hold; empty if the run is open."""
+    def __init__(
+        self,
+        *,
+        run_id: _builtins.str = ...,
+        hold_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["hold_id", b"hold_id", "run_id", b"run_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ErasureBlocker: _TypeAlias = ErasureBlocker  # noqa: Y015
+
+@_typing.final
+class Erasure(_message.Message):
+    """An Erasure says what was asked to be erased, and how far that has come. It keeps numbers only,
+    nothing of what was erased, nor of whom it was about.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ERASURE_ID_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    RECORD_FIELD_NUMBER: _builtins.int
+    AT_FIELD_NUMBER: _builtins.int
+    RUNS_FIELD_NUMBER: _builtins.int
+    ERASED_EVENTS_FIELD_NUMBER: _builtins.int
+    BLOCKERS_FIELD_NUMBER: _builtins.int
+    DONE_AT_FIELD_NUMBER: _builtins.int
+    erasure_id: _builtins.str
+    """Identifies the erasure; a UUIDv7 that the server makes."""
+    state: Global___ErasureState.ValueType
+    """How far it has come."""
+    record: _builtins.int
+    """The number of the record of the call in the project's chain: who asked for it, and why. What is
+    done in a run is recorded, too, and has a removal.
+    """
+    runs: _builtins.int
+    """Of how many runs events are erased."""
+    erased_events: _builtins.int
+    """How many events are erased so far."""
+    @_builtins.property
+    def at(self) -> _timestamp_pb2.Timestamp:
+        """When it was asked for."""
+
+    @_builtins.property
+    def blockers(self) -> _containers.RepeatedCompositeFieldContainer[Global___ErasureBlocker]:
+        """What it waits for; the first 100 if there is more."""
+
+    @_builtins.property
+    def done_at(self) -> _timestamp_pb2.Timestamp:
+        """When all of it was gone; unset before that."""
+
+    def __init__(
+        self,
+        *,
+        erasure_id: _builtins.str = ...,
+        state: Global___ErasureState.ValueType = ...,
+        record: _builtins.int = ...,
+        at: _timestamp_pb2.Timestamp | None = ...,
+        runs: _builtins.int = ...,
+        erased_events: _builtins.int = ...,
+        blockers: _abc.Iterable[Global___ErasureBlocker] | None = ...,
+        done_at: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["at", b"at", "done_at", b"done_at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["at", b"at", "blockers", b"blockers", "done_at", b"done_at", "erased_events", b"erased_events", "erasure_id", b"erasure_id", "record", b"record", "runs", b"runs", "state", b"state"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Erasure: _TypeAlias = Erasure  # noqa: Y015

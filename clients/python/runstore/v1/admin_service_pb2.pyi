@@ -1309,3 +1309,205 @@ class PreviewRetentionResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___PreviewRetentionResponse: _TypeAlias = PreviewRetentionResponse  # noqa: Y015
+
+@_typing.final
+class EraseEventsRequest(_message.Message):
+    """EraseEventsRequest names events to erase."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROJECT_FIELD_NUMBER: _builtins.int
+    RUN_ID_FIELD_NUMBER: _builtins.int
+    SEQS_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    project: _builtins.str
+    """The tenant.
+    Bounds: 0..200 characters: letters, digits and ._-/:@+~, a letter or digit first.
+    """
+    run_id: _builtins.str
+    """The run.
+    Bounds: 1..200 characters.
+    """
+    reason: _builtins.str
+    """Why, for people. It is kept in the record, so it should name nobody.
+    Bounds: 1..1000 characters.
+    """
+    request_id: _builtins.str
+    """Makes a repeat safe: the first answer is returned again. Empty: the call is not to be repeated.
+    Bounds: 0..200 characters.
+    """
+    @_builtins.property
+    def seqs(self) -> _containers.RepeatedCompositeFieldContainer[_admin_pb2.SeqRange]:
+        """The events, by their seqs; those that the run does not have are passed over.
+        Bounds: 1..1000 items.
+        """
+
+    def __init__(
+        self,
+        *,
+        project: _builtins.str = ...,
+        run_id: _builtins.str = ...,
+        seqs: _abc.Iterable[_admin_pb2.SeqRange] | None = ...,
+        reason: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["project", b"project", "reason", b"reason", "request_id", b"request_id", "run_id", b"run_id", "seqs", b"seqs"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EraseEventsRequest: _TypeAlias = EraseEventsRequest  # noqa: Y015
+
+@_typing.final
+class EraseEventsResponse(_message.Message):
+    """EraseEventsResponse is the erasure that has begun."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ERASURE_FIELD_NUMBER: _builtins.int
+    DEDUPLICATED_FIELD_NUMBER: _builtins.int
+    deduplicated: _builtins.bool
+    """Whether an earlier request with this `request_id` asked for it."""
+    @_builtins.property
+    def erasure(self) -> _admin_pb2.Erasure:
+        """The erasure."""
+
+    def __init__(
+        self,
+        *,
+        erasure: _admin_pb2.Erasure | None = ...,
+        deduplicated: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["erasure", b"erasure"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["deduplicated", b"deduplicated", "erasure", b"erasure"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EraseEventsResponse: _TypeAlias = EraseEventsResponse  # noqa: Y015
+
+@_typing.final
+class EraseSubjectRequest(_message.Message):
+    """EraseSubjectRequest names whom to forget."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROJECT_FIELD_NUMBER: _builtins.int
+    SUBJECT_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    project: _builtins.str
+    """The tenant.
+    Bounds: 0..200 characters: letters, digits and ._-/:@+~, a letter or digit first.
+    """
+    subject: _builtins.str
+    """Whom, as events name it in `subjects`. It is not kept in the record.
+    Bounds: 1..200 characters.
+    """
+    reason: _builtins.str
+    """Why, for people. It is kept in the record, so it should name nobody.
+    Bounds: 1..1000 characters.
+    """
+    request_id: _builtins.str
+    """Makes a repeat safe: the first answer is returned again. Empty: the call is not to be repeated.
+    Bounds: 0..200 characters.
+    """
+    def __init__(
+        self,
+        *,
+        project: _builtins.str = ...,
+        subject: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["project", b"project", "reason", b"reason", "request_id", b"request_id", "subject", b"subject"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EraseSubjectRequest: _TypeAlias = EraseSubjectRequest  # noqa: Y015
+
+@_typing.final
+class EraseSubjectResponse(_message.Message):
+    """EraseSubjectResponse is the erasure that has begun."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ERASURE_FIELD_NUMBER: _builtins.int
+    DEDUPLICATED_FIELD_NUMBER: _builtins.int
+    deduplicated: _builtins.bool
+    """Whether an earlier request with this `request_id` asked for it."""
+    @_builtins.property
+    def erasure(self) -> _admin_pb2.Erasure:
+        """The erasure."""
+
+    def __init__(
+        self,
+        *,
+        erasure: _admin_pb2.Erasure | None = ...,
+        deduplicated: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["erasure", b"erasure"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["deduplicated", b"deduplicated", "erasure", b"erasure"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EraseSubjectResponse: _TypeAlias = EraseSubjectResponse  # noqa: Y015
+
+@_typing.final
+class GetErasureRequest(_message.Message):
+    """GetErasureRequest names an erasure."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROJECT_FIELD_NUMBER: _builtins.int
+    ERASURE_ID_FIELD_NUMBER: _builtins.int
+    project: _builtins.str
+    """The tenant.
+    Bounds: 0..200 characters: letters, digits and ._-/:@+~, a letter or digit first.
+    """
+    erasure_id: _builtins.str
+    """The erasure.
+    Bounds: 1..200 characters.
+    """
+    def __init__(
+        self,
+        *,
+        project: _builtins.str = ...,
+        erasure_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["erasure_id", b"erasure_id", "project", b"project"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetErasureRequest: _TypeAlias = GetErasureRequest  # noqa: Y015
+
+@_typing.final
+class GetErasureResponse(_message.Message):
+    """GetErasureResponse is the erasure."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ERASURE_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def erasure(self) -> _admin_pb2.Erasure:
+        """As far as it has come."""
+
+    def __init__(
+        self,
+        *,
+        erasure: _admin_pb2.Erasure | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["erasure", b"erasure"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["erasure", b"erasure"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetErasureResponse: _TypeAlias = GetErasureResponse  # noqa: Y015

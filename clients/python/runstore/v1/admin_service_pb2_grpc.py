@@ -140,6 +140,21 @@ class AdminServiceStub(object):
                 request_serializer=runstore_dot_v1_dot_admin__service__pb2.PreviewRetentionRequest.SerializeToString,
                 response_deserializer=runstore_dot_v1_dot_admin__service__pb2.PreviewRetentionResponse.FromString,
                 _registered_method=True)
+        self.EraseEvents = channel.unary_unary(
+                '/runstore.v1.AdminService/EraseEvents',
+                request_serializer=runstore_dot_v1_dot_admin__service__pb2.EraseEventsRequest.SerializeToString,
+                response_deserializer=runstore_dot_v1_dot_admin__service__pb2.EraseEventsResponse.FromString,
+                _registered_method=True)
+        self.EraseSubject = channel.unary_unary(
+                '/runstore.v1.AdminService/EraseSubject',
+                request_serializer=runstore_dot_v1_dot_admin__service__pb2.EraseSubjectRequest.SerializeToString,
+                response_deserializer=runstore_dot_v1_dot_admin__service__pb2.EraseSubjectResponse.FromString,
+                _registered_method=True)
+        self.GetErasure = channel.unary_unary(
+                '/runstore.v1.AdminService/GetErasure',
+                request_serializer=runstore_dot_v1_dot_admin__service__pb2.GetErasureRequest.SerializeToString,
+                response_deserializer=runstore_dot_v1_dot_admin__service__pb2.GetErasureResponse.FromString,
+                _registered_method=True)
 
 
 class AdminServiceServicer(object):
@@ -300,6 +315,33 @@ class AdminServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def EraseEvents(self, request, context):
+        """EraseEvents removes, for good, what events of a run said: payloads, actors, tags and subjects.
+        What else they are stays, and their chain holds. Events that a fork shares are erased in the run
+        that they are of; the terminal event stays as it is. It is done after the call, and GetErasure
+        says how far it has come: a run that is open or held, or of which a fork is held that shares the
+        events, is waited for. An unknown run is RUN_NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def EraseSubject(self, request, context):
+        """EraseSubject does the same to every event of the project that names a subject, in the runs that
+        do so when it is called. What else of runs may be about the subject is not erased:
+        docs/erasure.md.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetErasure(self, request, context):
+        """GetErasure returns an erasure as far as it has come. An unknown one is ERASURE_NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AdminServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -397,6 +439,21 @@ def add_AdminServiceServicer_to_server(servicer, server):
                     servicer.PreviewRetention,
                     request_deserializer=runstore_dot_v1_dot_admin__service__pb2.PreviewRetentionRequest.FromString,
                     response_serializer=runstore_dot_v1_dot_admin__service__pb2.PreviewRetentionResponse.SerializeToString,
+            ),
+            'EraseEvents': grpc.unary_unary_rpc_method_handler(
+                    servicer.EraseEvents,
+                    request_deserializer=runstore_dot_v1_dot_admin__service__pb2.EraseEventsRequest.FromString,
+                    response_serializer=runstore_dot_v1_dot_admin__service__pb2.EraseEventsResponse.SerializeToString,
+            ),
+            'EraseSubject': grpc.unary_unary_rpc_method_handler(
+                    servicer.EraseSubject,
+                    request_deserializer=runstore_dot_v1_dot_admin__service__pb2.EraseSubjectRequest.FromString,
+                    response_serializer=runstore_dot_v1_dot_admin__service__pb2.EraseSubjectResponse.SerializeToString,
+            ),
+            'GetErasure': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetErasure,
+                    request_deserializer=runstore_dot_v1_dot_admin__service__pb2.GetErasureRequest.FromString,
+                    response_serializer=runstore_dot_v1_dot_admin__service__pb2.GetErasureResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -918,6 +975,87 @@ class AdminService(object):
             '/runstore.v1.AdminService/PreviewRetention',
             runstore_dot_v1_dot_admin__service__pb2.PreviewRetentionRequest.SerializeToString,
             runstore_dot_v1_dot_admin__service__pb2.PreviewRetentionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EraseEvents(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/runstore.v1.AdminService/EraseEvents',
+            runstore_dot_v1_dot_admin__service__pb2.EraseEventsRequest.SerializeToString,
+            runstore_dot_v1_dot_admin__service__pb2.EraseEventsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EraseSubject(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/runstore.v1.AdminService/EraseSubject',
+            runstore_dot_v1_dot_admin__service__pb2.EraseSubjectRequest.SerializeToString,
+            runstore_dot_v1_dot_admin__service__pb2.EraseSubjectResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetErasure(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/runstore.v1.AdminService/GetErasure',
+            runstore_dot_v1_dot_admin__service__pb2.GetErasureRequest.SerializeToString,
+            runstore_dot_v1_dot_admin__service__pb2.GetErasureResponse.FromString,
             options,
             channel_credentials,
             insecure,

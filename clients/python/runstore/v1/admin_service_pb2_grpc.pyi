@@ -102,6 +102,20 @@ class AdminServiceStub:
     """PreviewRetention returns what the policies of a project would remove now, and what keeps the rest.
     It selects as the server does when it removes, and changes nothing.
     """
+    EraseEvents: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.EraseEventsRequest, _admin_service_pb2.EraseEventsResponse]
+    """EraseEvents removes, for good, what events of a run said: payloads, actors, tags and subjects.
+    What else they are stays, and their chain holds. Events that a fork shares are erased in the run
+    that they are of; the terminal event stays as it is. It is done after the call, and GetErasure
+    says how far it has come: a run that is open or held, or of which a fork is held that shares the
+    events, is waited for. An unknown run is RUN_NOT_FOUND.
+    """
+    EraseSubject: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.EraseSubjectRequest, _admin_service_pb2.EraseSubjectResponse]
+    """EraseSubject does the same to every event of the project that names a subject, in the runs that
+    do so when it is called. What else of runs may be about the subject is not erased:
+    docs/erasure.md.
+    """
+    GetErasure: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.GetErasureRequest, _admin_service_pb2.GetErasureResponse]
+    """GetErasure returns an erasure as far as it has come. An unknown one is ERASURE_NOT_FOUND."""
 
 @_typing.type_check_only
 class AdminServiceAsyncStub(AdminServiceStub):
@@ -177,6 +191,20 @@ class AdminServiceAsyncStub(AdminServiceStub):
     """PreviewRetention returns what the policies of a project would remove now, and what keeps the rest.
     It selects as the server does when it removes, and changes nothing.
     """
+    EraseEvents: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.EraseEventsRequest, _admin_service_pb2.EraseEventsResponse]  # type: ignore[assignment]
+    """EraseEvents removes, for good, what events of a run said: payloads, actors, tags and subjects.
+    What else they are stays, and their chain holds. Events that a fork shares are erased in the run
+    that they are of; the terminal event stays as it is. It is done after the call, and GetErasure
+    says how far it has come: a run that is open or held, or of which a fork is held that shares the
+    events, is waited for. An unknown run is RUN_NOT_FOUND.
+    """
+    EraseSubject: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.EraseSubjectRequest, _admin_service_pb2.EraseSubjectResponse]  # type: ignore[assignment]
+    """EraseSubject does the same to every event of the project that names a subject, in the runs that
+    do so when it is called. What else of runs may be about the subject is not erased:
+    docs/erasure.md.
+    """
+    GetErasure: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.GetErasureRequest, _admin_service_pb2.GetErasureResponse]  # type: ignore[assignment]
+    """GetErasure returns an erasure as far as it has come. An unknown one is ERASURE_NOT_FOUND."""
 
 class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
     """AdminService says who may use a server, how much of it, and what was done about that.
@@ -363,5 +391,37 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
         """PreviewRetention returns what the policies of a project would remove now, and what keeps the rest.
         It selects as the server does when it removes, and changes nothing.
         """
+
+    @_abc_1.abstractmethod
+    def EraseEvents(
+        self,
+        request: _admin_service_pb2.EraseEventsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_service_pb2.EraseEventsResponse, _abc.Awaitable[_admin_service_pb2.EraseEventsResponse]]:
+        """EraseEvents removes, for good, what events of a run said: payloads, actors, tags and subjects.
+        What else they are stays, and their chain holds. Events that a fork shares are erased in the run
+        that they are of; the terminal event stays as it is. It is done after the call, and GetErasure
+        says how far it has come: a run that is open or held, or of which a fork is held that shares the
+        events, is waited for. An unknown run is RUN_NOT_FOUND.
+        """
+
+    @_abc_1.abstractmethod
+    def EraseSubject(
+        self,
+        request: _admin_service_pb2.EraseSubjectRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_service_pb2.EraseSubjectResponse, _abc.Awaitable[_admin_service_pb2.EraseSubjectResponse]]:
+        """EraseSubject does the same to every event of the project that names a subject, in the runs that
+        do so when it is called. What else of runs may be about the subject is not erased:
+        docs/erasure.md.
+        """
+
+    @_abc_1.abstractmethod
+    def GetErasure(
+        self,
+        request: _admin_service_pb2.GetErasureRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_service_pb2.GetErasureResponse, _abc.Awaitable[_admin_service_pb2.GetErasureResponse]]:
+        """GetErasure returns an erasure as far as it has come. An unknown one is ERASURE_NOT_FOUND."""
 
 def add_AdminServiceServicer_to_server(servicer: AdminServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -202,6 +202,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """
     ERROR_REASON_POLICY_NOT_FOUND: _ErrorReason.ValueType  # 48
     """NOT_FOUND. The project has no such policy. Metadata: name. Check the request for a typing error."""
+    ERROR_REASON_ERASURE_NOT_FOUND: _ErrorReason.ValueType  # 55
+    """NOT_FOUND. The project has no such erasure. Metadata: erasure_id. Check the request for a typing
+    error.
+    """
     ERROR_REASON_INTERNAL: _ErrorReason.ValueType  # 18
     """INTERNAL. A defect of the service; its log has the details under the request's id. Metadata:
     request_id. Report it.
@@ -393,6 +397,10 @@ project, run_id. Choose another id.
 """
 ERROR_REASON_POLICY_NOT_FOUND: ErrorReason.ValueType  # 48
 """NOT_FOUND. The project has no such policy. Metadata: name. Check the request for a typing error."""
+ERROR_REASON_ERASURE_NOT_FOUND: ErrorReason.ValueType  # 55
+"""NOT_FOUND. The project has no such erasure. Metadata: erasure_id. Check the request for a typing
+error.
+"""
 ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 18
 """INTERNAL. A defect of the service; its log has the details under the request's id. Metadata:
 request_id. Report it.

@@ -17,7 +17,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from runstore.v1 import payloads_pb2 as runstore_dot_v1_dot_payloads__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18runstore/v1/events.proto\x12\x0brunstore.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1arunstore/v1/payloads.proto\"\xef\x02\n\x05\x45vent\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\t\x12\x0c\n\x04type\x18\x02 \x01(\t\x12%\n\x07payload\x18\x03 \x01(\x0b\x32\x14.runstore.v1.Payload\x12\x0f\n\x07node_id\x18\x04 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x05 \x01(\t\x12\r\n\x05model\x18\x06 \x01(\t\x12\x0c\n\x04tool\x18\x07 \x01(\t\x12\x0c\n\x04tags\x18\x08 \x03(\t\x12!\n\x05usage\x18\t \x01(\x0b\x32\x12.runstore.v1.Usage\x12\x14\n\x0ctrace_parent\x18\n \x01(\t\x12/\n\x0boccurred_at\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0b\n\x03seq\x18\x0c \x01(\x03\x12/\n\x0brecorded_at\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04hash\x18\x0e \x01(\x0c\x12\x10\n\x08subjects\x18\x0f \x03(\t\x12\x0c\n\x04salt\x18\x10 \x01(\x0c\"\x93\x01\n\x05Usage\x12\x14\n\x0cinput_tokens\x18\x01 \x01(\x03\x12\x15\n\routput_tokens\x18\x02 \x01(\x03\x12\x1b\n\x13\x63\x61\x63hed_input_tokens\x18\x03 \x01(\x03\x12\x13\n\x0b\x63ost_micros\x18\x04 \x01(\x03\x12+\n\x08\x64uration\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\"<\n\x0b\x45ventFilter\x12\r\n\x05types\x18\x01 \x03(\t\x12\x10\n\x08node_ids\x18\x02 \x03(\t\x12\x0c\n\x04tags\x18\x03 \x03(\tB\x82\x01\n\x0f\x63om.runstore.v1B\x0b\x45ventsProtoP\x01Z5github.com/runstore/runstore/clients/go/v1;runstorev1\xaa\x02\x0bRunstore.V1\xca\x02\x0bRunstore\\V1\xea\x02\x0cRunstore::V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18runstore/v1/events.proto\x12\x0brunstore.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1arunstore/v1/payloads.proto\"\xae\x03\n\x05\x45vent\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\t\x12\x0c\n\x04type\x18\x02 \x01(\t\x12%\n\x07payload\x18\x03 \x01(\x0b\x32\x14.runstore.v1.Payload\x12\x0f\n\x07node_id\x18\x04 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x05 \x01(\t\x12\r\n\x05model\x18\x06 \x01(\t\x12\x0c\n\x04tool\x18\x07 \x01(\t\x12\x0c\n\x04tags\x18\x08 \x03(\t\x12!\n\x05usage\x18\t \x01(\x0b\x32\x12.runstore.v1.Usage\x12\x14\n\x0ctrace_parent\x18\n \x01(\t\x12/\n\x0boccurred_at\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0b\n\x03seq\x18\x0c \x01(\x03\x12/\n\x0brecorded_at\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04hash\x18\x0e \x01(\x0c\x12\x10\n\x08subjects\x18\x0f \x03(\t\x12\x0c\n\x04salt\x18\x10 \x01(\x0c\x12\x0e\n\x06sealed\x18\x11 \x01(\x0c\x12-\n\terased_at\x18\x12 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x93\x01\n\x05Usage\x12\x14\n\x0cinput_tokens\x18\x01 \x01(\x03\x12\x15\n\routput_tokens\x18\x02 \x01(\x03\x12\x1b\n\x13\x63\x61\x63hed_input_tokens\x18\x03 \x01(\x03\x12\x13\n\x0b\x63ost_micros\x18\x04 \x01(\x03\x12+\n\x08\x64uration\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\"<\n\x0b\x45ventFilter\x12\r\n\x05types\x18\x01 \x03(\t\x12\x10\n\x08node_ids\x18\x02 \x03(\t\x12\x0c\n\x04tags\x18\x03 \x03(\tB\x82\x01\n\x0f\x63om.runstore.v1B\x0b\x45ventsProtoP\x01Z5github.com/runstore/runstore/clients/go/v1;runstorev1\xaa\x02\x0bRunstore.V1\xca\x02\x0bRunstore\\V1\xea\x02\x0cRunstore::V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -26,9 +26,9 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\017com.runstore.v1B\013EventsProtoP\001Z5github.com/runstore/runstore/clients/go/v1;runstorev1\252\002\013Runstore.V1\312\002\013Runstore\\V1\352\002\014Runstore::V1'
   _globals['_EVENT']._serialized_start=135
-  _globals['_EVENT']._serialized_end=502
-  _globals['_USAGE']._serialized_start=505
-  _globals['_USAGE']._serialized_end=652
-  _globals['_EVENTFILTER']._serialized_start=654
-  _globals['_EVENTFILTER']._serialized_end=714
+  _globals['_EVENT']._serialized_end=565
+  _globals['_USAGE']._serialized_start=568
+  _globals['_USAGE']._serialized_end=715
+  _globals['_EVENTFILTER']._serialized_start=717
+  _globals['_EVENTFILTER']._serialized_end=777
 # @@protoc_insertion_point(module_scope)

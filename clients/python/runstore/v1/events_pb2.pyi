@@ -43,6 +43,8 @@ class Event(_message.Message):
     HASH_FIELD_NUMBER: _builtins.int
     SUBJECTS_FIELD_NUMBER: _builtins.int
     SALT_FIELD_NUMBER: _builtins.int
+    SEALED_FIELD_NUMBER: _builtins.int
+    ERASED_AT_FIELD_NUMBER: _builtins.int
     event_id: _builtins.str
     """Identity of the event within its run, chosen by the writer so that a retry is recognised. If it
     is empty, the server makes a UUIDv7, and the write cannot be retried safely. The same id with
@@ -85,6 +87,11 @@ class Event(_message.Message):
     no hash confirms a guess at them; empty if the event was recorded without, in a database of an
     earlier release. See docs/chain.md. Set by the server; ignored in requests.
     """
+    sealed: _builtins.bytes
+    """Once the event was erased, the hash of what that took: the payload, the actor, the tags and the
+    subjects, with the salt. It goes on being part of the event's hash; empty unless the event was
+    erased, and if it was recorded without a salt. Set by the server; ignored in requests.
+    """
     @_builtins.property
     def payload(self) -> _payloads_pb2.Payload:
         """The content of the event; optional."""
@@ -116,6 +123,12 @@ class Event(_message.Message):
         Bounds: 0..64 items, each 1..200 characters.
         """
 
+    @_builtins.property
+    def erased_at(self) -> _timestamp_pb2.Timestamp:
+        """When what the event said was erased; unset if it was not: AdminService.EraseEvents. Set by the
+        server; ignored in requests.
+        """
+
     def __init__(
         self,
         *,
@@ -135,10 +148,12 @@ class Event(_message.Message):
         hash: _builtins.bytes = ...,
         subjects: _abc.Iterable[_builtins.str] | None = ...,
         salt: _builtins.bytes = ...,
+        sealed: _builtins.bytes = ...,
+        erased_at: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["occurred_at", b"occurred_at", "payload", b"payload", "recorded_at", b"recorded_at", "usage", b"usage"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["erased_at", b"erased_at", "occurred_at", b"occurred_at", "payload", b"payload", "recorded_at", b"recorded_at", "usage", b"usage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "event_id", b"event_id", "hash", b"hash", "model", b"model", "node_id", b"node_id", "occurred_at", b"occurred_at", "payload", b"payload", "recorded_at", b"recorded_at", "salt", b"salt", "seq", b"seq", "subjects", b"subjects", "tags", b"tags", "tool", b"tool", "trace_parent", b"trace_parent", "type", b"type", "usage", b"usage"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "erased_at", b"erased_at", "event_id", b"event_id", "hash", b"hash", "model", b"model", "node_id", b"node_id", "occurred_at", b"occurred_at", "payload", b"payload", "recorded_at", b"recorded_at", "salt", b"salt", "sealed", b"sealed", "seq", b"seq", "subjects", b"subjects", "tags", b"tags", "tool", b"tool", "trace_parent", b"trace_parent", "type", b"type", "usage", b"usage"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -2126,6 +2126,7 @@ class VerifyRunResponse(_message.Message):
     LAST_HASH_FIELD_NUMBER: _builtins.int
     FIRST_BREAK_FIELD_NUMBER: _builtins.int
     NEXT_FROM_SEQ_FIELD_NUMBER: _builtins.int
+    ERASED_EVENTS_FIELD_NUMBER: _builtins.int
     verified: _builtins.bool
     """True if everything that was checked agrees."""
     checked_events: _builtins.int
@@ -2136,6 +2137,10 @@ class VerifyRunResponse(_message.Message):
     """Hash of the last event that was checked."""
     next_from_seq: _builtins.int
     """`from_seq` for the next slice; 0 if the check reached the end of the run or found a break."""
+    erased_events: _builtins.int
+    """How many of the checked events were erased. Of those, what is left is checked; if they were
+    recorded without a salt, only that they are in their place.
+    """
     @_builtins.property
     def first_break(self) -> Global___ChainBreak:
         """The first break; unset if verified."""
@@ -2149,10 +2154,11 @@ class VerifyRunResponse(_message.Message):
         last_hash: _builtins.bytes = ...,
         first_break: Global___ChainBreak | None = ...,
         next_from_seq: _builtins.int = ...,
+        erased_events: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["first_break", b"first_break"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["checked_events", b"checked_events", "first_break", b"first_break", "last_hash", b"last_hash", "last_seq", b"last_seq", "next_from_seq", b"next_from_seq", "verified", b"verified"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["checked_events", b"checked_events", "erased_events", b"erased_events", "first_break", b"first_break", "last_hash", b"last_hash", "last_seq", b"last_seq", "next_from_seq", b"next_from_seq", "verified", b"verified"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -399,7 +399,8 @@ class RunServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def VerifyRun(self, request, context):
-        """VerifyRun recomputes the hash chain from the stored fields and reports the first break.
+        """VerifyRun recomputes the hash chain from the stored fields and reports the first break. The chain
+        of a run holds when events of it were erased.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -174,7 +174,9 @@ class RunServiceStub:
     if it takes too long.
     """
     VerifyRun: _grpc.UnaryUnaryMultiCallable[_run_service_pb2.VerifyRunRequest, _run_service_pb2.VerifyRunResponse]
-    """VerifyRun recomputes the hash chain from the stored fields and reports the first break."""
+    """VerifyRun recomputes the hash chain from the stored fields and reports the first break. The chain
+    of a run holds when events of it were erased.
+    """
 
 @_typing.type_check_only
 class RunServiceAsyncStub(RunServiceStub):
@@ -320,7 +322,9 @@ class RunServiceAsyncStub(RunServiceStub):
     if it takes too long.
     """
     VerifyRun: _aio.UnaryUnaryMultiCallable[_run_service_pb2.VerifyRunRequest, _run_service_pb2.VerifyRunResponse]  # type: ignore[assignment]
-    """VerifyRun recomputes the hash chain from the stored fields and reports the first break."""
+    """VerifyRun recomputes the hash chain from the stored fields and reports the first break. The chain
+    of a run holds when events of it were erased.
+    """
 
 class RunServiceServicer(metaclass=_abc_1.ABCMeta):
     """RunService keeps the durable record of agent runs.
@@ -595,6 +599,8 @@ class RunServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _run_service_pb2.VerifyRunRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_run_service_pb2.VerifyRunResponse, _abc.Awaitable[_run_service_pb2.VerifyRunResponse]]:
-        """VerifyRun recomputes the hash chain from the stored fields and reports the first break."""
+        """VerifyRun recomputes the hash chain from the stored fields and reports the first break. The chain
+        of a run holds when events of it were erased.
+        """
 
 def add_RunServiceServicer_to_server(servicer: RunServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -60,7 +60,11 @@ class EventFields(TypedDict, total=False):
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """An event as it was recorded; `salt` is empty where its hash was made without one."""
+    """An event as it was recorded; `salt` is empty where its hash was made without one.
+
+    Of an event that was erased, payload, actor, tags, subjects and salt are gone; `sealed` is the
+    hash of them, empty where that was made without a salt. `erased_at` is None of any other.
+    """
 
     seq: int
     type: str
@@ -78,6 +82,8 @@ class Event:
     hash: bytes
     subjects: tuple[str, ...] = ()
     salt: bytes = b""
+    sealed: bytes = b""
+    erased_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

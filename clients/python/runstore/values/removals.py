@@ -15,6 +15,7 @@ class RemovalKind(WordEnum):
     SNAPSHOTS = 3
     ARTIFACTS = 4
     SEARCH_TEXT = 5
+    EVENTS_ERASED = 6
 
 
 class RemovalState(WordEnum):

@@ -220,3 +220,5 @@ class Verification:
     problem: str = ""
     problem_seq: int = 0
     next_from_seq: int = 0
+    erased_events: int = 0
+    """How many of the checked events were erased: of these, what is left is checked."""

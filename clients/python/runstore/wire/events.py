@@ -58,6 +58,8 @@ def event_value(message: events_pb2.Event) -> Event:
         hash=message.hash,
         subjects=tuple(message.subjects),
         salt=message.salt,
+        sealed=message.sealed,
+        erased_at=optional_time(message, "erased_at"),
     )
 
 

@@ -146,4 +146,5 @@ def verification_value(message: rpc.VerifyRunResponse) -> Verification:
         problem=message.first_break.problem,
         problem_seq=message.first_break.seq,
         next_from_seq=message.next_from_seq,
+        erased_events=message.erased_events,
     )

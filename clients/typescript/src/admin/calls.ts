@@ -6,72 +6,18 @@ import { AdminService } from "../gen/runstore/v1/admin_service_pb.js";
 import { pages } from "../transport/answers.js";
 import type { Connection } from "../transport/connection.js";
 import { checkCallOptions, type CallOptions } from "../transport/options.js";
-import {
-  holdValue,
-  listHoldsRequest,
-  placeRequest,
-  releaseRequest,
-  type Hold,
-  type ListHoldsOptions,
-  type PlaceHoldOptions,
-  type ReleaseHoldOptions,
-} from "./holds.js";
-import {
-  createRequest,
-  ownerRequest,
-  revokeRequest,
-  setLimitsRequest,
-  verifyRequest,
-  type CreateTokenOptions,
-  type OwnerOptions,
-  type RevokeTokenOptions,
-  type SetLimitsOptions,
-  type VerifyRecordsOptions,
-} from "./owners.js";
-import {
-  deletePolicyRequest,
-  policyValue,
-  previewRequest,
-  previewValue,
-  putPolicyRequest,
-  type NewPolicy,
-  type Policy,
-  type PolicyOptions,
-  type RetentionPreview,
-} from "./policies.js";
-import {
-  deleteRequest,
-  listRemovalsRequest,
-  removalValue,
-  type DeleteRunOptions,
-  type ListRemovalsOptions,
-  type Removal,
-} from "./removals.js";
-import {
-  callerValue,
-  limitsValue,
-  newTokenValue,
-  projectLimitsValue,
-  recordValue,
-  recordVerificationValue,
-  tokenValue,
-  type AdminRecord,
-  type Caller,
-  type Grant,
-  type Limits,
-  type NewLimits,
-  type NewToken,
-  type ProjectLimits,
-  type RecordVerification,
-  type Token,
-} from "./values.js";
+import * as check from "../values/arguments.js";
+import * as erasing from "./erasures.js";
+import * as holding from "./holds.js";
+import * as owning from "./owners.js";
+import * as retaining from "./policies.js";
+import * as removing from "./removals.js";
+import * as values from "./values.js";
 
 const PAGE_SIZE = 100;
+const { method } = AdminService;
 
-/**
- * Tokens, limits, holds, removals, policies and records of a project, or of the server itself. Made by
- * `Client.admin`.
- */
+/** What is seen to in a project, or for the server itself, and its records. Made by `Client.admin`. */
 export class Admin {
   readonly #connection: Connection;
   readonly #project: string;
@@ -93,18 +39,17 @@ export class Admin {
   }
 
   /** Who the server takes the client for, and what it may do. */
-  async whoAmI(options: CallOptions = {}): Promise<Caller> {
+  async whoAmI(options: CallOptions = {}): Promise<values.Caller> {
     checkCallOptions(options);
-    return callerValue(await this.#connection.send(AdminService.method.whoAmI, {}, options));
+    return values.callerValue(await this.#connection.send(method.whoAmI, {}, options));
   }
 
   /** Yield the projects that have runs or configs and that the client has a grant for, by name. */
   projects(options: CallOptions = {}): AsyncGenerator<string, void, undefined> {
     checkCallOptions(options);
-    const { listProjects } = AdminService.method;
     const request = { pageSize: PAGE_SIZE };
     return pages(
-      (pageToken) => this.#connection.send(listProjects, { ...request, pageToken }, options),
+      (pageToken) => this.#connection.send(method.listProjects, { ...request, pageToken }, options),
       (page) => page.projects,
     );
   }
@@ -117,21 +62,19 @@ export class Admin {
    */
   async createToken(
     name: string,
-    grants: readonly (Grant | string)[],
-    options: CreateTokenOptions = {},
-  ): Promise<NewToken> {
-    const request = createRequest(this.#project, name, grants, options);
-    const { createToken } = AdminService.method;
-    return newTokenValue(await this.#connection.send(createToken, request, options));
+    grants: readonly (values.Grant | string)[],
+    options: owning.CreateTokenOptions = {},
+  ): Promise<values.NewToken> {
+    const request = owning.createRequest(this.#project, name, grants, options);
+    return values.newTokenValue(await this.#connection.send(method.createToken, request, options));
   }
 
   /** Yield tokens, newest first, those that have ended among them. */
-  tokens(options: OwnerOptions = {}): AsyncGenerator<Token, void, undefined> {
-    const request = { ...ownerRequest(this.#project, options), pageSize: PAGE_SIZE };
-    const { listTokens } = AdminService.method;
+  tokens(options: owning.OwnerOptions = {}): AsyncGenerator<values.Token, void, undefined> {
+    const request = { ...owning.ownerRequest(this.#project, options), pageSize: PAGE_SIZE };
     return pages(
-      (pageToken) => this.#connection.send(listTokens, { ...request, pageToken }, options),
-      (page) => page.tokens.map(tokenValue),
+      (pageToken) => this.#connection.send(method.listTokens, { ...request, pageToken }, options),
+      (page) => page.tokens.map(values.tokenValue),
     );
   }
 
@@ -140,43 +83,53 @@ export class Admin {
    *
    * It is refused everywhere within five seconds. Rejects with `TokenNotFound`.
    */
-  async revokeToken(tokenId: string, options: RevokeTokenOptions = {}): Promise<Token> {
-    const request = revokeRequest(this.#project, tokenId, options);
-    const { revokeToken } = AdminService.method;
-    return tokenValue((await this.#connection.send(revokeToken, request, options)).token);
+  async revokeToken(
+    tokenId: string,
+    options: owning.RevokeTokenOptions = {},
+  ): Promise<values.Token> {
+    const request = owning.revokeRequest(this.#project, tokenId, options);
+    return values.tokenValue(
+      (await this.#connection.send(method.revokeToken, request, options)).token,
+    );
   }
 
   /** Replace all limits of the project; those that are left out are none. */
-  async setLimits(limits: NewLimits, options: SetLimitsOptions = {}): Promise<Limits> {
-    const request = setLimitsRequest(this.#project, limits, options);
-    const { setLimits } = AdminService.method;
-    return limitsValue((await this.#connection.send(setLimits, request, options)).limits);
+  async setLimits(
+    limits: values.NewLimits,
+    options: owning.SetLimitsOptions = {},
+  ): Promise<values.Limits> {
+    const request = owning.setLimitsRequest(this.#project, limits, options);
+    return values.limitsValue(
+      (await this.#connection.send(method.setLimits, request, options)).limits,
+    );
   }
 
   /** The limits of the project; all 0 if none were ever set. */
-  async limits(options: CallOptions = {}): Promise<ProjectLimits> {
+  async limits(options: CallOptions = {}): Promise<values.ProjectLimits> {
     checkCallOptions(options);
     const request = { project: this.#project };
-    const { getLimits } = AdminService.method;
-    return projectLimitsValue(await this.#connection.send(getLimits, request, options));
+    return values.projectLimitsValue(
+      await this.#connection.send(method.getLimits, request, options),
+    );
   }
 
   /** Yield the records of what was done or refused, greatest number first. */
-  records(options: OwnerOptions = {}): AsyncGenerator<AdminRecord, void, undefined> {
-    const request = { ...ownerRequest(this.#project, options), pageSize: PAGE_SIZE };
-    const { listAdminRecords } = AdminService.method;
+  records(options: owning.OwnerOptions = {}): AsyncGenerator<values.AdminRecord, void, undefined> {
+    const request = { ...owning.ownerRequest(this.#project, options), pageSize: PAGE_SIZE };
     return pages(
-      (pageToken) => this.#connection.send(listAdminRecords, { ...request, pageToken }, options),
-      (page) => page.records.map(recordValue),
+      (pageToken) =>
+        this.#connection.send(method.listAdminRecords, { ...request, pageToken }, options),
+      (page) => page.records.map(values.recordValue),
     );
   }
 
   /** Check the hash chain of the records. */
-  async verifyRecords(options: VerifyRecordsOptions = {}): Promise<RecordVerification> {
-    const request = verifyRequest(this.#project, options);
-    const { verifyAdminRecords } = AdminService.method;
-    return recordVerificationValue(
-      await this.#connection.send(verifyAdminRecords, request, options),
+  async verifyRecords(
+    options: owning.VerifyRecordsOptions = {},
+  ): Promise<values.RecordVerification> {
+    const request = owning.verifyRequest(this.#project, options);
+    return values.recordVerificationValue(
+      await this.#connection.send(method.verifyAdminRecords, request, options),
     );
   }
 
@@ -186,26 +139,30 @@ export class Admin {
    * Once it resolves nothing of them is being removed, nor will be until the hold is released: such
    * calls reject with `RunHeld`.
    */
-  async placeHold(reason: string, options: PlaceHoldOptions): Promise<Hold> {
-    const request = placeRequest(this.#project, reason, options);
-    const { placeHold } = AdminService.method;
-    return holdValue((await this.#connection.send(placeHold, request, options)).hold);
+  async placeHold(reason: string, options: holding.PlaceHoldOptions): Promise<holding.Hold> {
+    const request = holding.placeRequest(this.#project, reason, options);
+    return holding.holdValue(
+      (await this.#connection.send(method.placeHold, request, options)).hold,
+    );
   }
 
   /** End a hold for good, or return one that was released before. Rejects with `HoldNotFound`. */
-  async releaseHold(holdId: string, options: ReleaseHoldOptions = {}): Promise<Hold> {
-    const request = releaseRequest(this.#project, holdId, options);
-    const { releaseHold } = AdminService.method;
-    return holdValue((await this.#connection.send(releaseHold, request, options)).hold);
+  async releaseHold(
+    holdId: string,
+    options: holding.ReleaseHoldOptions = {},
+  ): Promise<holding.Hold> {
+    const request = holding.releaseRequest(this.#project, holdId, options);
+    return holding.holdValue(
+      (await this.#connection.send(method.releaseHold, request, options)).hold,
+    );
   }
 
   /** Yield the holds of the project, or those that hold a run, newest first. */
-  holds(options: ListHoldsOptions = {}): AsyncGenerator<Hold, void, undefined> {
-    const request = { ...listHoldsRequest(this.#project, options), pageSize: PAGE_SIZE };
-    const { listHolds } = AdminService.method;
+  holds(options: holding.ListHoldsOptions = {}): AsyncGenerator<holding.Hold, void, undefined> {
+    const request = { ...holding.listHoldsRequest(this.#project, options), pageSize: PAGE_SIZE };
     return pages(
-      (pageToken) => this.#connection.send(listHolds, { ...request, pageToken }, options),
-      (page) => page.holds.map(holdValue),
+      (pageToken) => this.#connection.send(method.listHolds, { ...request, pageToken }, options),
+      (page) => page.holds.map(holding.holdValue),
     );
   }
 
@@ -217,22 +174,70 @@ export class Admin {
    * of it is gone. Rejects with `RunOpen`, `RunHeld`, `RunInUse` if it has forks, or `SeqConflict` if
    * it is not at `expectedLastSeq`.
    */
-  async deleteRun(runId: string, reason: string, options: DeleteRunOptions = {}): Promise<Removal> {
-    const request = deleteRequest(this.#project, runId, reason, options);
-    const { deleteRun } = AdminService.method;
-    return removalValue((await this.#connection.send(deleteRun, request, options)).removal);
+  async deleteRun(
+    runId: string,
+    reason: string,
+    options: removing.DeleteRunOptions = {},
+  ): Promise<removing.Removal> {
+    const request = removing.deleteRequest(this.#project, runId, reason, options);
+    return removing.removalValue(
+      (await this.#connection.send(method.deleteRun, request, options)).removal,
+    );
   }
 
   /**
    * Yield what was removed of the project, or of a run that it had, newest first. A run that it never
    * had rejects with `RunNotFound`.
    */
-  removals(options: ListRemovalsOptions = {}): AsyncGenerator<Removal, void, undefined> {
-    const request = { ...listRemovalsRequest(this.#project, options), pageSize: PAGE_SIZE };
-    const { listRemovals } = AdminService.method;
+  removals(
+    options: removing.ListRemovalsOptions = {},
+  ): AsyncGenerator<removing.Removal, void, undefined> {
+    const request = {
+      ...removing.listRemovalsRequest(this.#project, options),
+      pageSize: PAGE_SIZE,
+    };
     return pages(
-      (pageToken) => this.#connection.send(listRemovals, { ...request, pageToken }, options),
-      (page) => page.removals.map(removalValue),
+      (pageToken) => this.#connection.send(method.listRemovals, { ...request, pageToken }, options),
+      (page) => page.removals.map(removing.removalValue),
+    );
+  }
+
+  /**
+   * Erase, for good, what events said: payloads, actors, tags and subjects. The reason is kept. It is
+   * done after the call, once the run is neither open nor held; `erasure` says how far it has come.
+   * Rejects with `RunNotFound`.
+   */
+  async eraseEvents(
+    runId: string,
+    seqs: readonly erasing.SeqRange[],
+    reason: string,
+    options: erasing.EraseOptions = {},
+  ): Promise<erasing.Erasure> {
+    const request = erasing.eraseEventsRequest(this.#project, runId, seqs, reason, options);
+    return erasing.erasureValue(
+      (await this.#connection.send(method.eraseEvents, request, options)).erasure,
+    );
+  }
+
+  /** Erase likewise every event that names a subject, in the runs that do so now; it is not kept. */
+  async eraseSubject(
+    subject: string,
+    reason: string,
+    options: erasing.EraseOptions = {},
+  ): Promise<erasing.Erasure> {
+    const request = erasing.eraseSubjectRequest(this.#project, subject, reason, options);
+    return erasing.erasureValue(
+      (await this.#connection.send(method.eraseSubject, request, options)).erasure,
+    );
+  }
+
+  /** An erasure as far as it has come. Rejects with `ErasureNotFound`. */
+  async erasure(erasureId: string, options: CallOptions = {}): Promise<erasing.Erasure> {
+    check.text(erasureId, "erasureId");
+    checkCallOptions(options);
+    const request = { project: this.#project, erasureId };
+    return erasing.erasureValue(
+      (await this.#connection.send(method.getErasure, request, options)).erasure,
     );
   }
 
@@ -243,20 +248,24 @@ export class Admin {
    * It is applied when the server next looks for what may go: `previewRetention` shows what that would
    * be.
    */
-  async putPolicy(policy: NewPolicy, reason: string, options: PolicyOptions = {}): Promise<Policy> {
-    const request = putPolicyRequest(this.#project, policy, reason, options);
-    const { putPolicy } = AdminService.method;
-    return policyValue((await this.#connection.send(putPolicy, request, options)).policy);
+  async putPolicy(
+    policy: retaining.NewPolicy,
+    reason: string,
+    options: retaining.PolicyOptions = {},
+  ): Promise<retaining.Policy> {
+    const request = retaining.putPolicyRequest(this.#project, policy, reason, options);
+    return retaining.policyValue(
+      (await this.#connection.send(method.putPolicy, request, options)).policy,
+    );
   }
 
   /** Yield the policies of the project, by name. */
-  policies(options: CallOptions = {}): AsyncGenerator<Policy, void, undefined> {
+  policies(options: CallOptions = {}): AsyncGenerator<retaining.Policy, void, undefined> {
     checkCallOptions(options);
     const request = { project: this.#project, pageSize: PAGE_SIZE };
-    const { listPolicies } = AdminService.method;
     return pages(
-      (pageToken) => this.#connection.send(listPolicies, { ...request, pageToken }, options),
-      (page) => page.policies.map(policyValue),
+      (pageToken) => this.#connection.send(method.listPolicies, { ...request, pageToken }, options),
+      (page) => page.policies.map(retaining.policyValue),
     );
   }
 
@@ -264,18 +273,26 @@ export class Admin {
    * End a policy; what it has let go stays gone. The reason, of 1 to 1000 characters, is for people.
    * Rejects with `PolicyNotFound`.
    */
-  async deletePolicy(name: string, reason: string, options: PolicyOptions = {}): Promise<void> {
-    const request = deletePolicyRequest(this.#project, name, reason, options);
-    await this.#connection.send(AdminService.method.deletePolicy, request, options);
+  async deletePolicy(
+    name: string,
+    reason: string,
+    options: retaining.PolicyOptions = {},
+  ): Promise<void> {
+    const request = retaining.deletePolicyRequest(this.#project, name, reason, options);
+    await this.#connection.send(method.deletePolicy, request, options);
   }
 
   /**
    * What the policies of the project would remove now, and what keeps the rest; with a policy, as if
    * that had been put in place of the one of its name. It changes nothing.
    */
-  async previewRetention(policy?: NewPolicy, options: CallOptions = {}): Promise<RetentionPreview> {
-    const request = previewRequest(this.#project, policy, options);
-    const { previewRetention } = AdminService.method;
-    return previewValue(await this.#connection.send(previewRetention, request, options));
+  async previewRetention(
+    policy?: retaining.NewPolicy,
+    options: CallOptions = {},
+  ): Promise<retaining.RetentionPreview> {
+    const request = retaining.previewRequest(this.#project, policy, options);
+    return retaining.previewValue(
+      await this.#connection.send(method.previewRetention, request, options),
+    );
   }
 }

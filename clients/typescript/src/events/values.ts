@@ -59,6 +59,13 @@ export interface Event {
   readonly subjects: readonly string[];
   /** What was hashed with what may be erased; empty if the event was recorded without it. */
   readonly salt: Uint8Array;
+  /**
+   * The hash of what was erased: payload, actor, tags, subjects and salt. Empty unless the event was
+   * erased, and if it was recorded without a salt.
+   */
+  readonly sealed: Uint8Array;
+  /** When what the event said was erased; undefined if it was not. */
+  readonly erasedAt: Instant | undefined;
 }
 
 /** Where an event was recorded; `deduplicated` if that had happened before. */
@@ -142,6 +149,8 @@ export function eventValue(message: EventMessage): Event {
     hash: message.hash,
     subjects: message.subjects,
     salt: message.salt,
+    sealed: message.sealed,
+    erasedAt: optionalInstant(message.erasedAt),
   });
 }
 

@@ -19,6 +19,8 @@ export interface Verification {
   readonly problem: string;
   readonly problemSeq: number;
   readonly nextFromSeq: number;
+  /** How many of the checked events were erased: of these, what is left is checked. */
+  readonly erasedEvents: number;
 }
 
 /** How a run is checked. */
@@ -45,7 +47,7 @@ export async function verify(
 ): Promise<Verification> {
   checkOptions(options);
   const { sliceSize = SLICE_SIZE, onProgress } = options;
-  let [checkedEvents, fromSeq] = [0, 1];
+  let [checkedEvents, erasedEvents, fromSeq] = [0, 0, 1];
   for (;;) {
     const request = {
       project: run.project,
@@ -55,7 +57,9 @@ export async function verify(
     };
     const answer = await connection.send(RunService.method.verifyRun, request, options);
     checkedEvents += safeNumber(answer.checkedEvents);
-    const found = printedVerification({ ...verificationValue(answer), checkedEvents });
+    erasedEvents += safeNumber(answer.erasedEvents);
+    const value = { ...verificationValue(answer), checkedEvents, erasedEvents };
+    const found = printedVerification(value);
     onProgress?.(found);
     if (found.nextFromSeq === 0) {
       return found;
@@ -73,5 +77,6 @@ function verificationValue(message: VerifyRunResponse): Verification {
     problem: message.firstBreak?.problem ?? "",
     problemSeq: safeNumber(message.firstBreak?.seq ?? 0n),
     nextFromSeq: safeNumber(message.nextFromSeq),
+    erasedEvents: safeNumber(message.erasedEvents),
   };
 }

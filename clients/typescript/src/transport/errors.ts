@@ -46,6 +46,7 @@
  *     ├── RunIdReserved            a run of this id was deleted: choose another
  *     ├── HoldNotFound
  *     ├── PolicyNotFound
+ *     ├── ErasureNotFound
  *     ├── TokenSecretLost          a token was made, its secret did not arrive: see `tokenId`
  *     ├── Overloaded               the client has retried
  *     ├── QuotaExceeded            a limit is used up, see `limit`; the client has retried

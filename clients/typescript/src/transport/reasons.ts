@@ -43,6 +43,7 @@ import {
   type ErrorClass,
 } from "./errors.js";
 import {
+  ErasureNotFound,
   HoldNotFound,
   PolicyNotFound,
   RunHeld,
@@ -95,6 +96,7 @@ export const BY_REASON: Readonly<Record<Reason, ErrorClass>> = {
   RUN_ID_RESERVED: RunIdReserved,
   HOLD_NOT_FOUND: HoldNotFound,
   POLICY_NOT_FOUND: PolicyNotFound,
+  ERASURE_NOT_FOUND: ErasureNotFound,
   OVERLOADED: Overloaded,
   STORAGE_UNAVAILABLE: StorageUnavailable,
   SERVER_DRAINING: ServerDraining,

@@ -22,6 +22,9 @@ export class HoldNotFound extends RunstoreError {}
 /** The project has no such policy. */
 export class PolicyNotFound extends RunstoreError {}
 
+/** The project has no such erasure. */
+export class ErasureNotFound extends RunstoreError {}
+
 /** A hold holds the run, so nothing of it may be removed. */
 export class RunHeld extends RunstoreError {
   /** One of the holds. */

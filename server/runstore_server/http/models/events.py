@@ -39,6 +39,13 @@ class EventModel(Described):
     hash: Hash
     subjects: list[str] = Field(description="Whom the event is about.")
     salt: Salt
+    sealed: Hash | None = Field(
+        description="The hash of what the event said, once that was erased; null before, and of"
+        " events without salts."
+    )
+    erased_at: datetime | None = Field(
+        description="When what the event said was erased; null if it was not."
+    )
 
 
 class EventList(Described):

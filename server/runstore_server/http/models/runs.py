@@ -115,3 +115,4 @@ class VerificationAnswer(Described):
     next_from_seq: int | None = Field(
         description="Where to continue after `max_events`; null at the end."
     )
+    erased_events: int = Field(description="How many of the checked events were erased.")

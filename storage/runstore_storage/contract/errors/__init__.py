@@ -34,6 +34,7 @@ StorageError
 ├── TokenNotFound          no such token of the project
 ├── HoldNotFound           no such hold of the project
 ├── PolicyNotFound         no such policy of the project
+├── ErasureNotFound        no such erasure of the project
 ├── Overloaded             too many writes are waiting
 └── StorageUnavailable     Postgres or the object store did not answer, or refuses a right
 
@@ -71,6 +72,7 @@ from runstore_storage.contract.errors.feed import (
     StatisticsBehind,
 )
 from runstore_storage.contract.errors.removals import (
+    ErasureNotFound,
     RunHeld,
     RunIdReserved,
     RunInUse,
@@ -101,6 +103,7 @@ __all__ = [
     "ConfigVersionNotFound",
     "ConsumerNotFound",
     "ContentMismatch",
+    "ErasureNotFound",
     "HoldNotFound",
     "IdempotencyMismatch",
     "LabelConflict",

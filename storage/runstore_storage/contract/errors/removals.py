@@ -44,3 +44,8 @@ class RunIdReserved(StorageError):
             project=key.project,
             run_id=key.run_id,
         )
+
+
+class ErasureNotFound(StorageError):
+    def __init__(self, erasure_id: str) -> None:
+        super().__init__(f"there is no erasure {erasure_id!r}", erasure_id=erasure_id)

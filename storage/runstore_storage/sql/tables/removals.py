@@ -35,6 +35,7 @@ removals = Table(
     Column("last_seq", BigInteger, nullable=False),
     Column("record", BigInteger, nullable=False),
     time_column("begun_at"),
+    Column("erasure", BigInteger),
     PrimaryKeyConstraint("removal", name="pk_removals"),
     UniqueConstraint("project", "record", name="uq_removals_record"),
     ForeignKeyConstraint(
@@ -43,9 +44,11 @@ removals = Table(
         name="fk_removals_record",
     ),
     ForeignKeyConstraint(["run"], ["runs.run"], name="fk_removals_run"),
-    CheckConstraint("kind IN (1, 3, 4, 5)", name="ck_removals_kind"),
+    ForeignKeyConstraint(["erasure"], ["erasure_requests.erasure"], name="fk_removals_erasure"),
+    CheckConstraint("kind IN (1, 3, 4, 5, 6)", name="ck_removals_kind"),
     CheckConstraint("octet_length(birth) = 32", name="ck_removals_birth"),
     Index("ix_removals_run", "run"),
+    Index("ix_removals_erasure", "erasure", "run", postgresql_where=text("erasure IS NOT NULL")),
 )
 
 removal_steps = Table(

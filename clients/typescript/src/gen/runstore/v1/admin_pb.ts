@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file runstore/v1/admin.proto.
  */
 export const file_runstore_v1_admin: GenFile = /*@__PURE__*/
-  fileDesc("ChdydW5zdG9yZS92MS9hZG1pbi5wcm90bxILcnVuc3RvcmUudjEiQQoFR3JhbnQSHwoEcm9sZRgBIAEoDjIRLnJ1bnN0b3JlLnYxLlJvbGUSFwoPcHJvamVjdF9wYXR0ZXJuGAIgASgJIskCCgVUb2tlbhIQCgh0b2tlbl9pZBgBIAEoCRIOCgZwcmVmaXgYAiABKAkSDAoEbmFtZRgDIAEoCRIiCgZncmFudHMYBCADKAsyEi5ydW5zdG9yZS52MS5HcmFudBIqCgpjcmVhdGVkX2J5GAUgASgLMhYucnVuc3RvcmUudjEuUHJpbmNpcGFsEi4KCmNyZWF0ZWRfYXQYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCmV4cGlyZXNfYXQYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCnJldm9rZWRfYXQYCCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjAKDGxhc3RfdXNlZF9hdBgJIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiUQoJUHJpbmNpcGFsEigKBGtpbmQYASABKA4yGi5ydW5zdG9yZS52MS5QcmluY2lwYWxLaW5kEgoKAmlkGAIgASgJEg4KBmlzc3VlchgDIAEoCSJ+CgZMaW1pdHMSGAoQY2FsbHNfcGVyX3NlY29uZBgBIAEoAxIZChFldmVudHNfcGVyX3NlY29uZBgCIAEoAxIYChBieXRlc19wZXJfc2Vjb25kGAMgASgDEg8KB3N0cmVhbXMYBCABKAMSFAoMc3RvcmVkX2J5dGVzGAUgASgDIskCCgtBZG1pblJlY29yZBIOCgZudW1iZXIYASABKAMSLwoLcmVjb3JkZWRfYXQYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg4KBm1ldGhvZBgDIAEoCRIQCghyZXNvdXJjZRgEIAEoCRIpCglwcmluY2lwYWwYBSABKAsyFi5ydW5zdG9yZS52MS5QcmluY2lwYWwSIgoGZ3JhbnRzGAYgAygLMhIucnVuc3RvcmUudjEuR3JhbnQSDwoHYWxsb3dlZBgHIAEoCBIMCgRwZWVyGAggASgJEhIKCnJlcXVlc3RfaWQYCSABKAkSDwoHcmVxdWVzdBgKIAEoCRIOCgZzdGF0dXMYCyABKAkSFQoNcHJldmlvdXNfaGFzaBgMIAEoDBIMCgRoYXNoGA0gASgMEg8KB2NhbGxfaWQYDiABKAkivQEKDFJ1blNlbGVjdGlvbhIoCghzdGF0dXNlcxgBIAMoDjIWLnJ1bnN0b3JlLnYxLlJ1blN0YXR1cxIPCgdwbGFuX2lkGAIgASgJEgwKBHRhZ3MYAyADKAkSNQoGbGFiZWxzGAQgAygLMiUucnVuc3RvcmUudjEuUnVuU2VsZWN0aW9uLkxhYmVsc0VudHJ5Gi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiqAIKBEhvbGQSDwoHaG9sZF9pZBgBIAEoCRIQCgZydW5faWQYAiABKAlIABIrCgZmaWx0ZXIYAyABKAsyGS5ydW5zdG9yZS52MS5SdW5TZWxlY3Rpb25IABIOCgZyZWFzb24YBCABKAkSKQoJcGxhY2VkX2J5GAUgASgLMhYucnVuc3RvcmUudjEuUHJpbmNpcGFsEi0KCXBsYWNlZF9hdBgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASKwoLcmVsZWFzZWRfYnkYByABKAsyFi5ydW5zdG9yZS52MS5QcmluY2lwYWwSLwoLcmVsZWFzZWRfYXQYCCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wQggKBnRhcmdldCKgAgoHUmVtb3ZhbBISCgpyZW1vdmFsX2lkGAEgASgJEiYKBGtpbmQYAiABKA4yGC5ydW5zdG9yZS52MS5SZW1vdmFsS2luZBIoCgVzdGF0ZRgDIAEoDjIZLnJ1bnN0b3JlLnYxLlJlbW92YWxTdGF0ZRINCgViaXJ0aBgEIAEoDBIRCglmaXJzdF9zZXEYBSABKAMSEAoIbGFzdF9zZXEYBiABKAMSDgoGcmVjb3JkGAcgASgDEiYKAmF0GAggASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIWCg5yZW1vdmVkX2V2ZW50cxgJIAEoAxIrCgdkb25lX2F0GAogASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCKUAwoGUG9saWN5EgwKBG5hbWUYASABKAkSKQoGZmlsdGVyGAIgASgLMhkucnVuc3RvcmUudjEuUnVuU2VsZWN0aW9uEjEKDmtlZXBfc25hcHNob3RzGAQgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhsKE2tlZXBfbGFzdF9zbmFwc2hvdHMYBSABKAUSMQoOa2VlcF9hcnRpZmFjdHMYBiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SMwoQa2VlcF9zZWFyY2hfdGV4dBgHIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIrCghrZWVwX3J1bhgIIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIYChBpbmNsdWRlX2V4dGVybmFsGAogASgIEiYKBnB1dF9ieRgLIAEoCzIWLnJ1bnN0b3JlLnYxLlByaW5jaXBhbBIqCgZwdXRfYXQYDCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIqoBCgxSZXRlbnRpb25TdW0SJgoEa2luZBgBIAEoDjIYLnJ1bnN0b3JlLnYxLlJlbW92YWxLaW5kEi4KB2Jsb2NrZXIYAiABKA4yHS5ydW5zdG9yZS52MS5SZXRlbnRpb25CbG9ja2VyEgwKBHJ1bnMYAyABKAMSDQoFaXRlbXMYBCABKAMSDQoFYnl0ZXMYBSABKAMSFgoOc2FtcGxlX3J1bl9pZHMYBiADKAkqdAoEUm9sZRIUChBST0xFX1VOU1BFQ0lGSUVEEAASEQoNUk9MRV9SRUNPUkRFUhABEg8KC1JPTEVfUkVBREVSEAISDwoLUk9MRV9XUklURVIQAxIOCgpST0xFX0FETUlOEAQSEQoNUk9MRV9PUEVSQVRPUhAFKtMBCg1QcmluY2lwYWxLaW5kEh4KGlBSSU5DSVBBTF9LSU5EX1VOU1BFQ0lGSUVEEAASGgoWUFJJTkNJUEFMX0tJTkRfQU5ZQk9EWRABEhgKFFBSSU5DSVBBTF9LSU5EX1RPS0VOEAISFgoSUFJJTkNJUEFMX0tJTkRfSldUEAMSHgoaUFJJTkNJUEFMX0tJTkRfQ0VSVElGSUNBVEUQBBIbChdQUklOQ0lQQUxfS0lORF9EQVRBQkFTRRAFEhcKE1BSSU5DSVBBTF9LSU5EX0RVVFkQBiqXAQoLUmVtb3ZhbEtpbmQSHAoYUkVNT1ZBTF9LSU5EX1VOU1BFQ0lGSUVEEAASFAoQUkVNT1ZBTF9LSU5EX1JVThABEhoKFlJFTU9WQUxfS0lORF9TTkFQU0hPVFMQAxIaChZSRU1PVkFMX0tJTkRfQVJUSUZBQ1RTEAQSHAoYUkVNT1ZBTF9LSU5EX1NFQVJDSF9URVhUEAUqfAoMUmVtb3ZhbFN0YXRlEh0KGVJFTU9WQUxfU1RBVEVfVU5TUEVDSUZJRUQQABIaChZSRU1PVkFMX1NUQVRFX1JFTU9WSU5HEAESFgoSUkVNT1ZBTF9TVEFURV9ET05FEAISGQoVUkVNT1ZBTF9TVEFURV9TVE9QUEVEEAMqjQEKEFJldGVudGlvbkJsb2NrZXISIQodUkVURU5USU9OX0JMT0NLRVJfVU5TUEVDSUZJRUQQABIaChZSRVRFTlRJT05fQkxPQ0tFUl9IRUxEEAESHAoYUkVURU5USU9OX0JMT0NLRVJfSU5fVVNFEAISHAoYUkVURU5USU9OX0JMT0NLRVJfVU5SRUFEEANCgQEKD2NvbS5ydW5zdG9yZS52MUIKQWRtaW5Qcm90b1ABWjVnaXRodWIuY29tL3J1bnN0b3JlL3J1bnN0b3JlL2NsaWVudHMvZ28vdjE7cnVuc3RvcmV2MaoCC1J1bnN0b3JlLlYxygILUnVuc3RvcmVcVjHqAgxSdW5zdG9yZTo6VjFiBnByb3RvMw", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_runstore_v1_runs]);
+  fileDesc("ChdydW5zdG9yZS92MS9hZG1pbi5wcm90bxILcnVuc3RvcmUudjEiQQoFR3JhbnQSHwoEcm9sZRgBIAEoDjIRLnJ1bnN0b3JlLnYxLlJvbGUSFwoPcHJvamVjdF9wYXR0ZXJuGAIgASgJIskCCgVUb2tlbhIQCgh0b2tlbl9pZBgBIAEoCRIOCgZwcmVmaXgYAiABKAkSDAoEbmFtZRgDIAEoCRIiCgZncmFudHMYBCADKAsyEi5ydW5zdG9yZS52MS5HcmFudBIqCgpjcmVhdGVkX2J5GAUgASgLMhYucnVuc3RvcmUudjEuUHJpbmNpcGFsEi4KCmNyZWF0ZWRfYXQYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCmV4cGlyZXNfYXQYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCnJldm9rZWRfYXQYCCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjAKDGxhc3RfdXNlZF9hdBgJIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiUQoJUHJpbmNpcGFsEigKBGtpbmQYASABKA4yGi5ydW5zdG9yZS52MS5QcmluY2lwYWxLaW5kEgoKAmlkGAIgASgJEg4KBmlzc3VlchgDIAEoCSJ+CgZMaW1pdHMSGAoQY2FsbHNfcGVyX3NlY29uZBgBIAEoAxIZChFldmVudHNfcGVyX3NlY29uZBgCIAEoAxIYChBieXRlc19wZXJfc2Vjb25kGAMgASgDEg8KB3N0cmVhbXMYBCABKAMSFAoMc3RvcmVkX2J5dGVzGAUgASgDIskCCgtBZG1pblJlY29yZBIOCgZudW1iZXIYASABKAMSLwoLcmVjb3JkZWRfYXQYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg4KBm1ldGhvZBgDIAEoCRIQCghyZXNvdXJjZRgEIAEoCRIpCglwcmluY2lwYWwYBSABKAsyFi5ydW5zdG9yZS52MS5QcmluY2lwYWwSIgoGZ3JhbnRzGAYgAygLMhIucnVuc3RvcmUudjEuR3JhbnQSDwoHYWxsb3dlZBgHIAEoCBIMCgRwZWVyGAggASgJEhIKCnJlcXVlc3RfaWQYCSABKAkSDwoHcmVxdWVzdBgKIAEoCRIOCgZzdGF0dXMYCyABKAkSFQoNcHJldmlvdXNfaGFzaBgMIAEoDBIMCgRoYXNoGA0gASgMEg8KB2NhbGxfaWQYDiABKAkivQEKDFJ1blNlbGVjdGlvbhIoCghzdGF0dXNlcxgBIAMoDjIWLnJ1bnN0b3JlLnYxLlJ1blN0YXR1cxIPCgdwbGFuX2lkGAIgASgJEgwKBHRhZ3MYAyADKAkSNQoGbGFiZWxzGAQgAygLMiUucnVuc3RvcmUudjEuUnVuU2VsZWN0aW9uLkxhYmVsc0VudHJ5Gi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiqAIKBEhvbGQSDwoHaG9sZF9pZBgBIAEoCRIQCgZydW5faWQYAiABKAlIABIrCgZmaWx0ZXIYAyABKAsyGS5ydW5zdG9yZS52MS5SdW5TZWxlY3Rpb25IABIOCgZyZWFzb24YBCABKAkSKQoJcGxhY2VkX2J5GAUgASgLMhYucnVuc3RvcmUudjEuUHJpbmNpcGFsEi0KCXBsYWNlZF9hdBgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASKwoLcmVsZWFzZWRfYnkYByABKAsyFi5ydW5zdG9yZS52MS5QcmluY2lwYWwSLwoLcmVsZWFzZWRfYXQYCCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wQggKBnRhcmdldCKgAgoHUmVtb3ZhbBISCgpyZW1vdmFsX2lkGAEgASgJEiYKBGtpbmQYAiABKA4yGC5ydW5zdG9yZS52MS5SZW1vdmFsS2luZBIoCgVzdGF0ZRgDIAEoDjIZLnJ1bnN0b3JlLnYxLlJlbW92YWxTdGF0ZRINCgViaXJ0aBgEIAEoDBIRCglmaXJzdF9zZXEYBSABKAMSEAoIbGFzdF9zZXEYBiABKAMSDgoGcmVjb3JkGAcgASgDEiYKAmF0GAggASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIWCg5yZW1vdmVkX2V2ZW50cxgJIAEoAxIrCgdkb25lX2F0GAogASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCKUAwoGUG9saWN5EgwKBG5hbWUYASABKAkSKQoGZmlsdGVyGAIgASgLMhkucnVuc3RvcmUudjEuUnVuU2VsZWN0aW9uEjEKDmtlZXBfc25hcHNob3RzGAQgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhsKE2tlZXBfbGFzdF9zbmFwc2hvdHMYBSABKAUSMQoOa2VlcF9hcnRpZmFjdHMYBiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SMwoQa2VlcF9zZWFyY2hfdGV4dBgHIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIrCghrZWVwX3J1bhgIIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIYChBpbmNsdWRlX2V4dGVybmFsGAogASgIEiYKBnB1dF9ieRgLIAEoCzIWLnJ1bnN0b3JlLnYxLlByaW5jaXBhbBIqCgZwdXRfYXQYDCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIqoBCgxSZXRlbnRpb25TdW0SJgoEa2luZBgBIAEoDjIYLnJ1bnN0b3JlLnYxLlJlbW92YWxLaW5kEi4KB2Jsb2NrZXIYAiABKA4yHS5ydW5zdG9yZS52MS5SZXRlbnRpb25CbG9ja2VyEgwKBHJ1bnMYAyABKAMSDQoFaXRlbXMYBCABKAMSDQoFYnl0ZXMYBSABKAMSFgoOc2FtcGxlX3J1bl9pZHMYBiADKAkiLwoIU2VxUmFuZ2USEQoJZmlyc3Rfc2VxGAEgASgDEhAKCGxhc3Rfc2VxGAIgASgDIjEKDkVyYXN1cmVCbG9ja2VyEg4KBnJ1bl9pZBgBIAEoCRIPCgdob2xkX2lkGAIgASgJIoACCgdFcmFzdXJlEhIKCmVyYXN1cmVfaWQYASABKAkSKAoFc3RhdGUYAiABKA4yGS5ydW5zdG9yZS52MS5FcmFzdXJlU3RhdGUSDgoGcmVjb3JkGAMgASgDEiYKAmF0GAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIMCgRydW5zGAUgASgDEhUKDWVyYXNlZF9ldmVudHMYBiABKAMSLQoIYmxvY2tlcnMYByADKAsyGy5ydW5zdG9yZS52MS5FcmFzdXJlQmxvY2tlchIrCgdkb25lX2F0GAggASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCp0CgRSb2xlEhQKEFJPTEVfVU5TUEVDSUZJRUQQABIRCg1ST0xFX1JFQ09SREVSEAESDwoLUk9MRV9SRUFERVIQAhIPCgtST0xFX1dSSVRFUhADEg4KClJPTEVfQURNSU4QBBIRCg1ST0xFX09QRVJBVE9SEAUq0wEKDVByaW5jaXBhbEtpbmQSHgoaUFJJTkNJUEFMX0tJTkRfVU5TUEVDSUZJRUQQABIaChZQUklOQ0lQQUxfS0lORF9BTllCT0RZEAESGAoUUFJJTkNJUEFMX0tJTkRfVE9LRU4QAhIWChJQUklOQ0lQQUxfS0lORF9KV1QQAxIeChpQUklOQ0lQQUxfS0lORF9DRVJUSUZJQ0FURRAEEhsKF1BSSU5DSVBBTF9LSU5EX0RBVEFCQVNFEAUSFwoTUFJJTkNJUEFMX0tJTkRfRFVUWRAGKrcBCgtSZW1vdmFsS2luZBIcChhSRU1PVkFMX0tJTkRfVU5TUEVDSUZJRUQQABIUChBSRU1PVkFMX0tJTkRfUlVOEAESGgoWUkVNT1ZBTF9LSU5EX1NOQVBTSE9UUxADEhoKFlJFTU9WQUxfS0lORF9BUlRJRkFDVFMQBBIcChhSRU1PVkFMX0tJTkRfU0VBUkNIX1RFWFQQBRIeChpSRU1PVkFMX0tJTkRfRVZFTlRTX0VSQVNFRBAGKnwKDFJlbW92YWxTdGF0ZRIdChlSRU1PVkFMX1NUQVRFX1VOU1BFQ0lGSUVEEAASGgoWUkVNT1ZBTF9TVEFURV9SRU1PVklORxABEhYKElJFTU9WQUxfU1RBVEVfRE9ORRACEhkKFVJFTU9WQUxfU1RBVEVfU1RPUFBFRBADKo0BChBSZXRlbnRpb25CbG9ja2VyEiEKHVJFVEVOVElPTl9CTE9DS0VSX1VOU1BFQ0lGSUVEEAASGgoWUkVURU5USU9OX0JMT0NLRVJfSEVMRBABEhwKGFJFVEVOVElPTl9CTE9DS0VSX0lOX1VTRRACEhwKGFJFVEVOVElPTl9CTE9DS0VSX1VOUkVBRBADKpcBCgxFcmFzdXJlU3RhdGUSHQoZRVJBU1VSRV9TVEFURV9VTlNQRUNJRklFRBAAEhkKFUVSQVNVUkVfU1RBVEVfUEVORElORxABEhkKFUVSQVNVUkVfU1RBVEVfQkxPQ0tFRBACEhoKFkVSQVNVUkVfU1RBVEVfUkVNT1ZJTkcQAxIWChJFUkFTVVJFX1NUQVRFX0RPTkUQBEKBAQoPY29tLnJ1bnN0b3JlLnYxQgpBZG1pblByb3RvUAFaNWdpdGh1Yi5jb20vcnVuc3RvcmUvcnVuc3RvcmUvY2xpZW50cy9nby92MTtydW5zdG9yZXYxqgILUnVuc3RvcmUuVjHKAgtSdW5zdG9yZVxWMeoCDFJ1bnN0b3JlOjpWMWIGcHJvdG8z", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_runstore_v1_runs]);
 
 /**
  * A Grant is a role in projects.
@@ -700,6 +700,137 @@ export const RetentionSumSchema: GenMessage<RetentionSum> = /*@__PURE__*/
   messageDesc(file_runstore_v1_admin, 9);
 
 /**
+ * A SeqRange is events of a run that follow one another.
+ *
+ * @generated from message runstore.v1.SeqRange
+ */
+export type SeqRange = Message<"runstore.v1.SeqRange"> & {
+  /**
+   * The first of them.
+   * Bounds: 1..9223372036854775807.
+   *
+   * @generated from field: int64 first_seq = 1;
+   */
+  firstSeq: bigint;
+
+  /**
+   * The last of them; not before the first.
+   * Bounds: 1..9223372036854775807.
+   *
+   * @generated from field: int64 last_seq = 2;
+   */
+  lastSeq: bigint;
+};
+
+/**
+ * Describes the message runstore.v1.SeqRange.
+ * Use `create(SeqRangeSchema)` to create a new message.
+ */
+export const SeqRangeSchema: GenMessage<SeqRange> = /*@__PURE__*/
+  messageDesc(file_runstore_v1_admin, 10);
+
+/**
+ * An ErasureBlocker is what keeps a run from being erased: that it has not ended, or a hold of it or
+ * of a fork of it.
+ *
+ * @generated from message runstore.v1.ErasureBlocker
+ */
+export type ErasureBlocker = Message<"runstore.v1.ErasureBlocker"> & {
+  /**
+   * The run that is open or held.
+   *
+   * @generated from field: string run_id = 1;
+   */
+  runId: string;
+
+  /**
+   * The hold; empty if the run is open.
+   *
+   * @generated from field: string hold_id = 2;
+   */
+  holdId: string;
+};
+
+/**
+ * Describes the message runstore.v1.ErasureBlocker.
+ * Use `create(ErasureBlockerSchema)` to create a new message.
+ */
+export const ErasureBlockerSchema: GenMessage<ErasureBlocker> = /*@__PURE__*/
+  messageDesc(file_runstore_v1_admin, 11);
+
+/**
+ * An Erasure says what was asked to be erased, and how far that has come. It keeps numbers only,
+ * nothing of what was erased, nor of whom it was about.
+ *
+ * @generated from message runstore.v1.Erasure
+ */
+export type Erasure = Message<"runstore.v1.Erasure"> & {
+  /**
+   * Identifies the erasure; a UUIDv7 that the server makes.
+   *
+   * @generated from field: string erasure_id = 1;
+   */
+  erasureId: string;
+
+  /**
+   * How far it has come.
+   *
+   * @generated from field: runstore.v1.ErasureState state = 2;
+   */
+  state: ErasureState;
+
+  /**
+   * The number of the record of the call in the project's chain: who asked for it, and why. What is
+   * done in a run is recorded, too, and has a removal.
+   *
+   * @generated from field: int64 record = 3;
+   */
+  record: bigint;
+
+  /**
+   * When it was asked for.
+   *
+   * @generated from field: google.protobuf.Timestamp at = 4;
+   */
+  at?: Timestamp | undefined;
+
+  /**
+   * Of how many runs events are erased.
+   *
+   * @generated from field: int64 runs = 5;
+   */
+  runs: bigint;
+
+  /**
+   * How many events are erased so far.
+   *
+   * @generated from field: int64 erased_events = 6;
+   */
+  erasedEvents: bigint;
+
+  /**
+   * What it waits for; the first 100 if there is more.
+   *
+   * @generated from field: repeated runstore.v1.ErasureBlocker blockers = 7;
+   */
+  blockers: ErasureBlocker[];
+
+  /**
+   * When all of it was gone; unset before that.
+   *
+   * @generated from field: google.protobuf.Timestamp done_at = 8;
+   */
+  doneAt?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message runstore.v1.Erasure.
+ * Use `create(ErasureSchema)` to create a new message.
+ */
+export const ErasureSchema: GenMessage<Erasure> = /*@__PURE__*/
+  messageDesc(file_runstore_v1_admin, 12);
+
+/**
  * Role is what a grant allows; docs/security.md has a table of the RPCs of each role.
  *
  * @generated from enum runstore.v1.Role
@@ -859,6 +990,13 @@ export enum RemovalKind {
    * @generated from enum value: REMOVAL_KIND_SEARCH_TEXT = 5;
    */
   SEARCH_TEXT = 5,
+
+  /**
+   * What events of a run said; `first_seq` and `last_seq` are the outermost of them.
+   *
+   * @generated from enum value: REMOVAL_KIND_EVENTS_ERASED = 6;
+   */
+  EVENTS_ERASED = 6,
 }
 
 /**
@@ -949,4 +1087,52 @@ export enum RetentionBlocker {
  */
 export const RetentionBlockerSchema: GenEnum<RetentionBlocker> = /*@__PURE__*/
   enumDesc(file_runstore_v1_admin, 4);
+
+/**
+ * An ErasureState says how far an erasure has come.
+ *
+ * @generated from enum runstore.v1.ErasureState
+ */
+export enum ErasureState {
+  /**
+   * Never sent.
+   *
+   * @generated from enum value: ERASURE_STATE_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * It has not been done in all of its runs, and nothing keeps it from that.
+   *
+   * @generated from enum value: ERASURE_STATE_PENDING = 1;
+   */
+  PENDING = 1,
+
+  /**
+   * It cannot be done in some of its runs, for now: see the blockers.
+   *
+   * @generated from enum value: ERASURE_STATE_BLOCKED = 2;
+   */
+  BLOCKED = 2,
+
+  /**
+   * Nothing of what is erased can be read any more, and it is being removed from where it was stored.
+   *
+   * @generated from enum value: ERASURE_STATE_REMOVING = 3;
+   */
+  REMOVING = 3,
+
+  /**
+   * It is gone.
+   *
+   * @generated from enum value: ERASURE_STATE_DONE = 4;
+   */
+  DONE = 4,
+}
+
+/**
+ * Describes the enum runstore.v1.ErasureState.
+ */
+export const ErasureStateSchema: GenEnum<ErasureState> = /*@__PURE__*/
+  enumDesc(file_runstore_v1_admin, 5);
 

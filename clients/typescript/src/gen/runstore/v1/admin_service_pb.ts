@@ -6,7 +6,7 @@ import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegen
 import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_duration, file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
-import type { AdminRecord, Grant, Hold, Limits, Policy, Principal, Removal, RetentionSum, RunSelection, Token } from "./admin_pb.js";
+import type { AdminRecord, Erasure, Grant, Hold, Limits, Policy, Principal, Removal, RetentionSum, RunSelection, SeqRange, Token } from "./admin_pb.js";
 import { file_runstore_v1_admin } from "./admin_pb.js";
 import type { Message } from "@bufbuild/protobuf";
 
@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file runstore/v1/admin_service.proto.
  */
 export const file_runstore_v1_admin_service: GenFile = /*@__PURE__*/
-  fileDesc("Ch9ydW5zdG9yZS92MS9hZG1pbl9zZXJ2aWNlLnByb3RvEgtydW5zdG9yZS52MSIPCg1XaG9BbUlSZXF1ZXN0Io8BCg5XaG9BbUlSZXNwb25zZRIpCglwcmluY2lwYWwYASABKAsyFi5ydW5zdG9yZS52MS5QcmluY2lwYWwSIgoGZ3JhbnRzGAIgAygLMhIucnVuc3RvcmUudjEuR3JhbnQSLgoKZXhwaXJlc19hdBgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiPAoTTGlzdFByb2plY3RzUmVxdWVzdBIRCglwYWdlX3NpemUYASABKAUSEgoKcGFnZV90b2tlbhgCIAEoCSJBChRMaXN0UHJvamVjdHNSZXNwb25zZRIQCghwcm9qZWN0cxgBIAMoCRIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiqwEKEkNyZWF0ZVRva2VuUmVxdWVzdBIPCgdwcm9qZWN0GAEgASgJEhEKCW9mX3NlcnZlchgCIAEoCBIMCgRuYW1lGAMgASgJEiIKBmdyYW50cxgEIAMoCzISLnJ1bnN0b3JlLnYxLkdyYW50EisKCGxpZmV0aW1lGAUgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhIKCnJlcXVlc3RfaWQYBiABKAkiXgoTQ3JlYXRlVG9rZW5SZXNwb25zZRIhCgV0b2tlbhgBIAEoCzISLnJ1bnN0b3JlLnYxLlRva2VuEg4KBnNlY3JldBgCIAEoCRIUCgxkZWR1cGxpY2F0ZWQYAyABKAgiXgoRTGlzdFRva2Vuc1JlcXVlc3QSDwoHcHJvamVjdBgBIAEoCRIRCglvZl9zZXJ2ZXIYAiABKAgSEQoJcGFnZV9zaXplGAMgASgFEhIKCnBhZ2VfdG9rZW4YBCABKAkiUQoSTGlzdFRva2Vuc1Jlc3BvbnNlEiIKBnRva2VucxgBIAMoCzISLnJ1bnN0b3JlLnYxLlRva2VuEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSJeChJSZXZva2VUb2tlblJlcXVlc3QSDwoHcHJvamVjdBgBIAEoCRIRCglvZl9zZXJ2ZXIYAiABKAgSEAoIdG9rZW5faWQYAyABKAkSEgoKcmVxdWVzdF9pZBgEIAEoCSJOChNSZXZva2VUb2tlblJlc3BvbnNlEiEKBXRva2VuGAEgASgLMhIucnVuc3RvcmUudjEuVG9rZW4SFAoMZGVkdXBsaWNhdGVkGAIgASgIIlwKEFNldExpbWl0c1JlcXVlc3QSDwoHcHJvamVjdBgBIAEoCRIjCgZsaW1pdHMYAiABKAsyEy5ydW5zdG9yZS52MS5MaW1pdHMSEgoKcmVxdWVzdF9pZBgDIAEoCSJOChFTZXRMaW1pdHNSZXNwb25zZRIjCgZsaW1pdHMYASABKAsyEy5ydW5zdG9yZS52MS5MaW1pdHMSFAoMZGVkdXBsaWNhdGVkGAIgASgIIiMKEEdldExpbWl0c1JlcXVlc3QSDwoHcHJvamVjdBgBIAEoCSKDAQoRR2V0TGltaXRzUmVzcG9uc2USIwoGbGltaXRzGAEgASgLMhMucnVuc3RvcmUudjEuTGltaXRzEi4KCnVwZGF0ZWRfYXQYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhkKEXN0b3JlZF9ieXRlc191c2VkGAMgASgDImQKF0xpc3RBZG1pblJlY29yZHNSZXF1ZXN0Eg8KB3Byb2plY3QYASABKAkSEQoJb2Zfc2VydmVyGAIgASgIEhEKCXBhZ2Vfc2l6ZRgDIAEoBRISCgpwYWdlX3Rva2VuGAQgASgJIl4KGExpc3RBZG1pblJlY29yZHNSZXNwb25zZRIpCgdyZWNvcmRzGAEgAygLMhgucnVuc3RvcmUudjEuQWRtaW5SZWNvcmQSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIlQKGVZlcmlmeUFkbWluUmVjb3Jkc1JlcXVlc3QSDwoHcHJvamVjdBgBIAEoCRIRCglvZl9zZXJ2ZXIYAiABKAgSEwoLZnJvbV9udW1iZXIYAyABKAMihgEKGlZlcmlmeUFkbWluUmVjb3Jkc1Jlc3BvbnNlEhcKD2NoZWNrZWRfcmVjb3JkcxgBIAEoAxITCgtsYXN0X251bWJlchgCIAEoAxIRCglsYXN0X2hhc2gYAyABKAwSDwoHcHJvYmxlbRgEIAEoCRIWCg5wcm9ibGVtX251bWJlchgFIAEoAyIzChBFeHBvcnRSdW5SZXF1ZXN0Eg8KB3Byb2plY3QYASABKAkSDgoGcnVuX2lkGAIgASgJIiEKEUV4cG9ydFJ1blJlc3BvbnNlEgwKBGRhdGEYASABKAwikAEKEFBsYWNlSG9sZFJlcXVlc3QSDwoHcHJvamVjdBgBIAEoCRIQCgZydW5faWQYAiABKAlIABIrCgZmaWx0ZXIYAyABKAsyGS5ydW5zdG9yZS52MS5SdW5TZWxlY3Rpb25IABIOCgZyZWFzb24YBCABKAkSEgoKcmVxdWVzdF9pZBgFIAEoCUIICgZ0YXJnZXQiSgoRUGxhY2VIb2xkUmVzcG9uc2USHwoEaG9sZBgBIAEoCzIRLnJ1bnN0b3JlLnYxLkhvbGQSFAoMZGVkdXBsaWNhdGVkGAIgASgIIkoKElJlbGVhc2VIb2xkUmVxdWVzdBIPCgdwcm9qZWN0GAEgASgJEg8KB2hvbGRfaWQYAiABKAkSEgoKcmVxdWVzdF9pZBgDIAEoCSJMChNSZWxlYXNlSG9sZFJlc3BvbnNlEh8KBGhvbGQYASABKAsyES5ydW5zdG9yZS52MS5Ib2xkEhQKDGRlZHVwbGljYXRlZBgCIAEoCCJ0ChBMaXN0SG9sZHNSZXF1ZXN0Eg8KB3Byb2plY3QYASABKAkSDgoGcnVuX2lkGAIgASgJEhgKEGluY2x1ZGVfcmVsZWFzZWQYAyABKAgSEQoJcGFnZV9zaXplGAQgASgFEhIKCnBhZ2VfdG9rZW4YBSABKAkiTgoRTGlzdEhvbGRzUmVzcG9uc2USIAoFaG9sZHMYASADKAsyES5ydW5zdG9yZS52MS5Ib2xkEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSKNAQoQRGVsZXRlUnVuUmVxdWVzdBIPCgdwcm9qZWN0GAEgASgJEg4KBnJ1bl9pZBgCIAEoCRIOCgZyZWFzb24YAyABKAkSHgoRZXhwZWN0ZWRfbGFzdF9zZXEYBCABKANIAIgBARISCgpyZXF1ZXN0X2lkGAUgASgJQhQKEl9leHBlY3RlZF9sYXN0X3NlcSJQChFEZWxldGVSdW5SZXNwb25zZRIlCgdyZW1vdmFsGAEgASgLMhQucnVuc3RvcmUudjEuUmVtb3ZhbBIUCgxkZWR1cGxpY2F0ZWQYAiABKAgiXQoTTGlzdFJlbW92YWxzUmVxdWVzdBIPCgdwcm9qZWN0GAEgASgJEg4KBnJ1bl9pZBgCIAEoCRIRCglwYWdlX3NpemUYAyABKAUSEgoKcGFnZV90b2tlbhgEIAEoCSJXChRMaXN0UmVtb3ZhbHNSZXNwb25zZRImCghyZW1vdmFscxgBIAMoCzIULnJ1bnN0b3JlLnYxLlJlbW92YWwSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJImwKEFB1dFBvbGljeVJlcXVlc3QSDwoHcHJvamVjdBgBIAEoCRIjCgZwb2xpY3kYAiABKAsyEy5ydW5zdG9yZS52MS5Qb2xpY3kSDgoGcmVhc29uGAMgASgJEhIKCnJlcXVlc3RfaWQYBCABKAkiTgoRUHV0UG9saWN5UmVzcG9uc2USIwoGcG9saWN5GAEgASgLMhMucnVuc3RvcmUudjEuUG9saWN5EhQKDGRlZHVwbGljYXRlZBgCIAEoCCJNChNMaXN0UG9saWNpZXNSZXF1ZXN0Eg8KB3Byb2plY3QYASABKAkSEQoJcGFnZV9zaXplGAIgASgFEhIKCnBhZ2VfdG9rZW4YAyABKAkiVgoUTGlzdFBvbGljaWVzUmVzcG9uc2USJQoIcG9saWNpZXMYASADKAsyEy5ydW5zdG9yZS52MS5Qb2xpY3kSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIlgKE0RlbGV0ZVBvbGljeVJlcXVlc3QSDwoHcHJvamVjdBgBIAEoCRIMCgRuYW1lGAIgASgJEg4KBnJlYXNvbhgDIAEoCRISCgpyZXF1ZXN0X2lkGAQgASgJIiwKFERlbGV0ZVBvbGljeVJlc3BvbnNlEhQKDGRlZHVwbGljYXRlZBgBIAEoCCJPChdQcmV2aWV3UmV0ZW50aW9uUmVxdWVzdBIPCgdwcm9qZWN0GAEgASgJEiMKBnBvbGljeRgCIAEoCzITLnJ1bnN0b3JlLnYxLlBvbGljeSJ/ChhQcmV2aWV3UmV0ZW50aW9uUmVzcG9uc2USJwoEc3VtcxgBIAMoCzIZLnJ1bnN0b3JlLnYxLlJldGVudGlvblN1bRIWCg5sb29rZWRfYXRfcnVucxgCIAEoAxIQCghoYXNfbW9yZRgDIAEoCBIQCgh3YXJuaW5ncxgEIAMoCTKpDAoMQWRtaW5TZXJ2aWNlEkEKBldob0FtSRIaLnJ1bnN0b3JlLnYxLldob0FtSVJlcXVlc3QaGy5ydW5zdG9yZS52MS5XaG9BbUlSZXNwb25zZRJTCgxMaXN0UHJvamVjdHMSIC5ydW5zdG9yZS52MS5MaXN0UHJvamVjdHNSZXF1ZXN0GiEucnVuc3RvcmUudjEuTGlzdFByb2plY3RzUmVzcG9uc2USUAoLQ3JlYXRlVG9rZW4SHy5ydW5zdG9yZS52MS5DcmVhdGVUb2tlblJlcXVlc3QaIC5ydW5zdG9yZS52MS5DcmVhdGVUb2tlblJlc3BvbnNlEk0KCkxpc3RUb2tlbnMSHi5ydW5zdG9yZS52MS5MaXN0VG9rZW5zUmVxdWVzdBofLnJ1bnN0b3JlLnYxLkxpc3RUb2tlbnNSZXNwb25zZRJQCgtSZXZva2VUb2tlbhIfLnJ1bnN0b3JlLnYxLlJldm9rZVRva2VuUmVxdWVzdBogLnJ1bnN0b3JlLnYxLlJldm9rZVRva2VuUmVzcG9uc2USSgoJU2V0TGltaXRzEh0ucnVuc3RvcmUudjEuU2V0TGltaXRzUmVxdWVzdBoeLnJ1bnN0b3JlLnYxLlNldExpbWl0c1Jlc3BvbnNlEkoKCUdldExpbWl0cxIdLnJ1bnN0b3JlLnYxLkdldExpbWl0c1JlcXVlc3QaHi5ydW5zdG9yZS52MS5HZXRMaW1pdHNSZXNwb25zZRJfChBMaXN0QWRtaW5SZWNvcmRzEiQucnVuc3RvcmUudjEuTGlzdEFkbWluUmVjb3Jkc1JlcXVlc3QaJS5ydW5zdG9yZS52MS5MaXN0QWRtaW5SZWNvcmRzUmVzcG9uc2USZQoSVmVyaWZ5QWRtaW5SZWNvcmRzEiYucnVuc3RvcmUudjEuVmVyaWZ5QWRtaW5SZWNvcmRzUmVxdWVzdBonLnJ1bnN0b3JlLnYxLlZlcmlmeUFkbWluUmVjb3Jkc1Jlc3BvbnNlEkwKCUV4cG9ydFJ1bhIdLnJ1bnN0b3JlLnYxLkV4cG9ydFJ1blJlcXVlc3QaHi5ydW5zdG9yZS52MS5FeHBvcnRSdW5SZXNwb25zZTABEkoKCVBsYWNlSG9sZBIdLnJ1bnN0b3JlLnYxLlBsYWNlSG9sZFJlcXVlc3QaHi5ydW5zdG9yZS52MS5QbGFjZUhvbGRSZXNwb25zZRJQCgtSZWxlYXNlSG9sZBIfLnJ1bnN0b3JlLnYxLlJlbGVhc2VIb2xkUmVxdWVzdBogLnJ1bnN0b3JlLnYxLlJlbGVhc2VIb2xkUmVzcG9uc2USSgoJTGlzdEhvbGRzEh0ucnVuc3RvcmUudjEuTGlzdEhvbGRzUmVxdWVzdBoeLnJ1bnN0b3JlLnYxLkxpc3RIb2xkc1Jlc3BvbnNlEkoKCURlbGV0ZVJ1bhIdLnJ1bnN0b3JlLnYxLkRlbGV0ZVJ1blJlcXVlc3QaHi5ydW5zdG9yZS52MS5EZWxldGVSdW5SZXNwb25zZRJTCgxMaXN0UmVtb3ZhbHMSIC5ydW5zdG9yZS52MS5MaXN0UmVtb3ZhbHNSZXF1ZXN0GiEucnVuc3RvcmUudjEuTGlzdFJlbW92YWxzUmVzcG9uc2USSgoJUHV0UG9saWN5Eh0ucnVuc3RvcmUudjEuUHV0UG9saWN5UmVxdWVzdBoeLnJ1bnN0b3JlLnYxLlB1dFBvbGljeVJlc3BvbnNlElMKDExpc3RQb2xpY2llcxIgLnJ1bnN0b3JlLnYxLkxpc3RQb2xpY2llc1JlcXVlc3QaIS5ydW5zdG9yZS52MS5MaXN0UG9saWNpZXNSZXNwb25zZRJTCgxEZWxldGVQb2xpY3kSIC5ydW5zdG9yZS52MS5EZWxldGVQb2xpY3lSZXF1ZXN0GiEucnVuc3RvcmUudjEuRGVsZXRlUG9saWN5UmVzcG9uc2USXwoQUHJldmlld1JldGVudGlvbhIkLnJ1bnN0b3JlLnYxLlByZXZpZXdSZXRlbnRpb25SZXF1ZXN0GiUucnVuc3RvcmUudjEuUHJldmlld1JldGVudGlvblJlc3BvbnNlQogBCg9jb20ucnVuc3RvcmUudjFCEUFkbWluU2VydmljZVByb3RvUAFaNWdpdGh1Yi5jb20vcnVuc3RvcmUvcnVuc3RvcmUvY2xpZW50cy9nby92MTtydW5zdG9yZXYxqgILUnVuc3RvcmUuVjHKAgtSdW5zdG9yZVxWMeoCDFJ1bnN0b3JlOjpWMWIGcHJvdG8z", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_runstore_v1_admin]);
+  fileDesc("Ch9ydW5zdG9yZS92MS9hZG1pbl9zZXJ2aWNlLnByb3RvEgtydW5zdG9yZS52MSIPCg1XaG9BbUlSZXF1ZXN0Io8BCg5XaG9BbUlSZXNwb25zZRIpCglwcmluY2lwYWwYASABKAsyFi5ydW5zdG9yZS52MS5QcmluY2lwYWwSIgoGZ3JhbnRzGAIgAygLMhIucnVuc3RvcmUudjEuR3JhbnQSLgoKZXhwaXJlc19hdBgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiPAoTTGlzdFByb2plY3RzUmVxdWVzdBIRCglwYWdlX3NpemUYASABKAUSEgoKcGFnZV90b2tlbhgCIAEoCSJBChRMaXN0UHJvamVjdHNSZXNwb25zZRIQCghwcm9qZWN0cxgBIAMoCRIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiqwEKEkNyZWF0ZVRva2VuUmVxdWVzdBIPCgdwcm9qZWN0GAEgASgJEhEKCW9mX3NlcnZlchgCIAEoCBIMCgRuYW1lGAMgASgJEiIKBmdyYW50cxgEIAMoCzISLnJ1bnN0b3JlLnYxLkdyYW50EisKCGxpZmV0aW1lGAUgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhIKCnJlcXVlc3RfaWQYBiABKAkiXgoTQ3JlYXRlVG9rZW5SZXNwb25zZRIhCgV0b2tlbhgBIAEoCzISLnJ1bnN0b3JlLnYxLlRva2VuEg4KBnNlY3JldBgCIAEoCRIUCgxkZWR1cGxpY2F0ZWQYAyABKAgiXgoRTGlzdFRva2Vuc1JlcXVlc3QSDwoHcHJvamVjdBgBIAEoCRIRCglvZl9zZXJ2ZXIYAiABKAgSEQoJcGFnZV9zaXplGAMgASgFEhIKCnBhZ2VfdG9rZW4YBCABKAkiUQoSTGlzdFRva2Vuc1Jlc3BvbnNlEiIKBnRva2VucxgBIAMoCzISLnJ1bnN0b3JlLnYxLlRva2VuEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSJeChJSZXZva2VUb2tlblJlcXVlc3QSDwoHcHJvamVjdBgBIAEoCRIRCglvZl9zZXJ2ZXIYAiABKAgSEAoIdG9rZW5faWQYAyABKAkSEgoKcmVxdWVzdF9pZBgEIAEoCSJOChNSZXZva2VUb2tlblJlc3BvbnNlEiEKBXRva2VuGAEgASgLMhIucnVuc3RvcmUudjEuVG9rZW4SFAoMZGVkdXBsaWNhdGVkGAIgASgIIlwKEFNldExpbWl0c1JlcXVlc3QSDwoHcHJvamVjdBgBIAEoCRIjCgZsaW1pdHMYAiABKAsyEy5ydW5zdG9yZS52MS5MaW1pdHMSEgoKcmVxdWVzdF9pZBgDIAEoCSJOChFTZXRMaW1pdHNSZXNwb25zZRIjCgZsaW1pdHMYASABKAsyEy5ydW5zdG9yZS52MS5MaW1pdHMSFAoMZGVkdXBsaWNhdGVkGAIgASgIIiMKEEdldExpbWl0c1JlcXVlc3QSDwoHcHJvamVjdBgBIAEoCSKDAQoRR2V0TGltaXRzUmVzcG9uc2USIwoGbGltaXRzGAEgASgLMhMucnVuc3RvcmUudjEuTGltaXRzEi4KCnVwZGF0ZWRfYXQYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhkKEXN0b3JlZF9ieXRlc191c2VkGAMgASgDImQKF0xpc3RBZG1pblJlY29yZHNSZXF1ZXN0Eg8KB3Byb2plY3QYASABKAkSEQoJb2Zfc2VydmVyGAIgASgIEhEKCXBhZ2Vfc2l6ZRgDIAEoBRISCgpwYWdlX3Rva2VuGAQgASgJIl4KGExpc3RBZG1pblJlY29yZHNSZXNwb25zZRIpCgdyZWNvcmRzGAEgAygLMhgucnVuc3RvcmUudjEuQWRtaW5SZWNvcmQSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIlQKGVZlcmlmeUFkbWluUmVjb3Jkc1JlcXVlc3QSDwoHcHJvamVjdBgBIAEoCRIRCglvZl9zZXJ2ZXIYAiABKAgSEwoLZnJvbV9udW1iZXIYAyABKAMihgEKGlZlcmlmeUFkbWluUmVjb3Jkc1Jlc3BvbnNlEhcKD2NoZWNrZWRfcmVjb3JkcxgBIAEoAxITCgtsYXN0X251bWJlchgCIAEoAxIRCglsYXN0X2hhc2gYAyABKAwSDwoHcHJvYmxlbRgEIAEoCRIWCg5wcm9ibGVtX251bWJlchgFIAEoAyIzChBFeHBvcnRSdW5SZXF1ZXN0Eg8KB3Byb2plY3QYASABKAkSDgoGcnVuX2lkGAIgASgJIiEKEUV4cG9ydFJ1blJlc3BvbnNlEgwKBGRhdGEYASABKAwikAEKEFBsYWNlSG9sZFJlcXVlc3QSDwoHcHJvamVjdBgBIAEoCRIQCgZydW5faWQYAiABKAlIABIrCgZmaWx0ZXIYAyABKAsyGS5ydW5zdG9yZS52MS5SdW5TZWxlY3Rpb25IABIOCgZyZWFzb24YBCABKAkSEgoKcmVxdWVzdF9pZBgFIAEoCUIICgZ0YXJnZXQiSgoRUGxhY2VIb2xkUmVzcG9uc2USHwoEaG9sZBgBIAEoCzIRLnJ1bnN0b3JlLnYxLkhvbGQSFAoMZGVkdXBsaWNhdGVkGAIgASgIIkoKElJlbGVhc2VIb2xkUmVxdWVzdBIPCgdwcm9qZWN0GAEgASgJEg8KB2hvbGRfaWQYAiABKAkSEgoKcmVxdWVzdF9pZBgDIAEoCSJMChNSZWxlYXNlSG9sZFJlc3BvbnNlEh8KBGhvbGQYASABKAsyES5ydW5zdG9yZS52MS5Ib2xkEhQKDGRlZHVwbGljYXRlZBgCIAEoCCJ0ChBMaXN0SG9sZHNSZXF1ZXN0Eg8KB3Byb2plY3QYASABKAkSDgoGcnVuX2lkGAIgASgJEhgKEGluY2x1ZGVfcmVsZWFzZWQYAyABKAgSEQoJcGFnZV9zaXplGAQgASgFEhIKCnBhZ2VfdG9rZW4YBSABKAkiTgoRTGlzdEhvbGRzUmVzcG9uc2USIAoFaG9sZHMYASADKAsyES5ydW5zdG9yZS52MS5Ib2xkEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSKNAQoQRGVsZXRlUnVuUmVxdWVzdBIPCgdwcm9qZWN0GAEgASgJEg4KBnJ1bl9pZBgCIAEoCRIOCgZyZWFzb24YAyABKAkSHgoRZXhwZWN0ZWRfbGFzdF9zZXEYBCABKANIAIgBARISCgpyZXF1ZXN0X2lkGAUgASgJQhQKEl9leHBlY3RlZF9sYXN0X3NlcSJQChFEZWxldGVSdW5SZXNwb25zZRIlCgdyZW1vdmFsGAEgASgLMhQucnVuc3RvcmUudjEuUmVtb3ZhbBIUCgxkZWR1cGxpY2F0ZWQYAiABKAgiXQoTTGlzdFJlbW92YWxzUmVxdWVzdBIPCgdwcm9qZWN0GAEgASgJEg4KBnJ1bl9pZBgCIAEoCRIRCglwYWdlX3NpemUYAyABKAUSEgoKcGFnZV90b2tlbhgEIAEoCSJXChRMaXN0UmVtb3ZhbHNSZXNwb25zZRImCghyZW1vdmFscxgBIAMoCzIULnJ1bnN0b3JlLnYxLlJlbW92YWwSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJImwKEFB1dFBvbGljeVJlcXVlc3QSDwoHcHJvamVjdBgBIAEoCRIjCgZwb2xpY3kYAiABKAsyEy5ydW5zdG9yZS52MS5Qb2xpY3kSDgoGcmVhc29uGAMgASgJEhIKCnJlcXVlc3RfaWQYBCABKAkiTgoRUHV0UG9saWN5UmVzcG9uc2USIwoGcG9saWN5GAEgASgLMhMucnVuc3RvcmUudjEuUG9saWN5EhQKDGRlZHVwbGljYXRlZBgCIAEoCCJNChNMaXN0UG9saWNpZXNSZXF1ZXN0Eg8KB3Byb2plY3QYASABKAkSEQoJcGFnZV9zaXplGAIgASgFEhIKCnBhZ2VfdG9rZW4YAyABKAkiVgoUTGlzdFBvbGljaWVzUmVzcG9uc2USJQoIcG9saWNpZXMYASADKAsyEy5ydW5zdG9yZS52MS5Qb2xpY3kSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIlgKE0RlbGV0ZVBvbGljeVJlcXVlc3QSDwoHcHJvamVjdBgBIAEoCRIMCgRuYW1lGAIgASgJEg4KBnJlYXNvbhgDIAEoCRISCgpyZXF1ZXN0X2lkGAQgASgJIiwKFERlbGV0ZVBvbGljeVJlc3BvbnNlEhQKDGRlZHVwbGljYXRlZBgBIAEoCCJPChdQcmV2aWV3UmV0ZW50aW9uUmVxdWVzdBIPCgdwcm9qZWN0GAEgASgJEiMKBnBvbGljeRgCIAEoCzITLnJ1bnN0b3JlLnYxLlBvbGljeSJ/ChhQcmV2aWV3UmV0ZW50aW9uUmVzcG9uc2USJwoEc3VtcxgBIAMoCzIZLnJ1bnN0b3JlLnYxLlJldGVudGlvblN1bRIWCg5sb29rZWRfYXRfcnVucxgCIAEoAxIQCghoYXNfbW9yZRgDIAEoCBIQCgh3YXJuaW5ncxgEIAMoCSJ+ChJFcmFzZUV2ZW50c1JlcXVlc3QSDwoHcHJvamVjdBgBIAEoCRIOCgZydW5faWQYAiABKAkSIwoEc2VxcxgDIAMoCzIVLnJ1bnN0b3JlLnYxLlNlcVJhbmdlEg4KBnJlYXNvbhgEIAEoCRISCgpyZXF1ZXN0X2lkGAUgASgJIlIKE0VyYXNlRXZlbnRzUmVzcG9uc2USJQoHZXJhc3VyZRgBIAEoCzIULnJ1bnN0b3JlLnYxLkVyYXN1cmUSFAoMZGVkdXBsaWNhdGVkGAIgASgIIlsKE0VyYXNlU3ViamVjdFJlcXVlc3QSDwoHcHJvamVjdBgBIAEoCRIPCgdzdWJqZWN0GAIgASgJEg4KBnJlYXNvbhgDIAEoCRISCgpyZXF1ZXN0X2lkGAQgASgJIlMKFEVyYXNlU3ViamVjdFJlc3BvbnNlEiUKB2VyYXN1cmUYASABKAsyFC5ydW5zdG9yZS52MS5FcmFzdXJlEhQKDGRlZHVwbGljYXRlZBgCIAEoCCI4ChFHZXRFcmFzdXJlUmVxdWVzdBIPCgdwcm9qZWN0GAEgASgJEhIKCmVyYXN1cmVfaWQYAiABKAkiOwoSR2V0RXJhc3VyZVJlc3BvbnNlEiUKB2VyYXN1cmUYASABKAsyFC5ydW5zdG9yZS52MS5FcmFzdXJlMp8OCgxBZG1pblNlcnZpY2USQQoGV2hvQW1JEhoucnVuc3RvcmUudjEuV2hvQW1JUmVxdWVzdBobLnJ1bnN0b3JlLnYxLldob0FtSVJlc3BvbnNlElMKDExpc3RQcm9qZWN0cxIgLnJ1bnN0b3JlLnYxLkxpc3RQcm9qZWN0c1JlcXVlc3QaIS5ydW5zdG9yZS52MS5MaXN0UHJvamVjdHNSZXNwb25zZRJQCgtDcmVhdGVUb2tlbhIfLnJ1bnN0b3JlLnYxLkNyZWF0ZVRva2VuUmVxdWVzdBogLnJ1bnN0b3JlLnYxLkNyZWF0ZVRva2VuUmVzcG9uc2USTQoKTGlzdFRva2VucxIeLnJ1bnN0b3JlLnYxLkxpc3RUb2tlbnNSZXF1ZXN0Gh8ucnVuc3RvcmUudjEuTGlzdFRva2Vuc1Jlc3BvbnNlElAKC1Jldm9rZVRva2VuEh8ucnVuc3RvcmUudjEuUmV2b2tlVG9rZW5SZXF1ZXN0GiAucnVuc3RvcmUudjEuUmV2b2tlVG9rZW5SZXNwb25zZRJKCglTZXRMaW1pdHMSHS5ydW5zdG9yZS52MS5TZXRMaW1pdHNSZXF1ZXN0Gh4ucnVuc3RvcmUudjEuU2V0TGltaXRzUmVzcG9uc2USSgoJR2V0TGltaXRzEh0ucnVuc3RvcmUudjEuR2V0TGltaXRzUmVxdWVzdBoeLnJ1bnN0b3JlLnYxLkdldExpbWl0c1Jlc3BvbnNlEl8KEExpc3RBZG1pblJlY29yZHMSJC5ydW5zdG9yZS52MS5MaXN0QWRtaW5SZWNvcmRzUmVxdWVzdBolLnJ1bnN0b3JlLnYxLkxpc3RBZG1pblJlY29yZHNSZXNwb25zZRJlChJWZXJpZnlBZG1pblJlY29yZHMSJi5ydW5zdG9yZS52MS5WZXJpZnlBZG1pblJlY29yZHNSZXF1ZXN0GicucnVuc3RvcmUudjEuVmVyaWZ5QWRtaW5SZWNvcmRzUmVzcG9uc2USTAoJRXhwb3J0UnVuEh0ucnVuc3RvcmUudjEuRXhwb3J0UnVuUmVxdWVzdBoeLnJ1bnN0b3JlLnYxLkV4cG9ydFJ1blJlc3BvbnNlMAESSgoJUGxhY2VIb2xkEh0ucnVuc3RvcmUudjEuUGxhY2VIb2xkUmVxdWVzdBoeLnJ1bnN0b3JlLnYxLlBsYWNlSG9sZFJlc3BvbnNlElAKC1JlbGVhc2VIb2xkEh8ucnVuc3RvcmUudjEuUmVsZWFzZUhvbGRSZXF1ZXN0GiAucnVuc3RvcmUudjEuUmVsZWFzZUhvbGRSZXNwb25zZRJKCglMaXN0SG9sZHMSHS5ydW5zdG9yZS52MS5MaXN0SG9sZHNSZXF1ZXN0Gh4ucnVuc3RvcmUudjEuTGlzdEhvbGRzUmVzcG9uc2USSgoJRGVsZXRlUnVuEh0ucnVuc3RvcmUudjEuRGVsZXRlUnVuUmVxdWVzdBoeLnJ1bnN0b3JlLnYxLkRlbGV0ZVJ1blJlc3BvbnNlElMKDExpc3RSZW1vdmFscxIgLnJ1bnN0b3JlLnYxLkxpc3RSZW1vdmFsc1JlcXVlc3QaIS5ydW5zdG9yZS52MS5MaXN0UmVtb3ZhbHNSZXNwb25zZRJKCglQdXRQb2xpY3kSHS5ydW5zdG9yZS52MS5QdXRQb2xpY3lSZXF1ZXN0Gh4ucnVuc3RvcmUudjEuUHV0UG9saWN5UmVzcG9uc2USUwoMTGlzdFBvbGljaWVzEiAucnVuc3RvcmUudjEuTGlzdFBvbGljaWVzUmVxdWVzdBohLnJ1bnN0b3JlLnYxLkxpc3RQb2xpY2llc1Jlc3BvbnNlElMKDERlbGV0ZVBvbGljeRIgLnJ1bnN0b3JlLnYxLkRlbGV0ZVBvbGljeVJlcXVlc3QaIS5ydW5zdG9yZS52MS5EZWxldGVQb2xpY3lSZXNwb25zZRJfChBQcmV2aWV3UmV0ZW50aW9uEiQucnVuc3RvcmUudjEuUHJldmlld1JldGVudGlvblJlcXVlc3QaJS5ydW5zdG9yZS52MS5QcmV2aWV3UmV0ZW50aW9uUmVzcG9uc2USUAoLRXJhc2VFdmVudHMSHy5ydW5zdG9yZS52MS5FcmFzZUV2ZW50c1JlcXVlc3QaIC5ydW5zdG9yZS52MS5FcmFzZUV2ZW50c1Jlc3BvbnNlElMKDEVyYXNlU3ViamVjdBIgLnJ1bnN0b3JlLnYxLkVyYXNlU3ViamVjdFJlcXVlc3QaIS5ydW5zdG9yZS52MS5FcmFzZVN1YmplY3RSZXNwb25zZRJNCgpHZXRFcmFzdXJlEh4ucnVuc3RvcmUudjEuR2V0RXJhc3VyZVJlcXVlc3QaHy5ydW5zdG9yZS52MS5HZXRFcmFzdXJlUmVzcG9uc2VCiAEKD2NvbS5ydW5zdG9yZS52MUIRQWRtaW5TZXJ2aWNlUHJvdG9QAVo1Z2l0aHViLmNvbS9ydW5zdG9yZS9ydW5zdG9yZS9jbGllbnRzL2dvL3YxO3J1bnN0b3JldjGqAgtSdW5zdG9yZS5WMcoCC1J1bnN0b3JlXFYx6gIMUnVuc3RvcmU6OlYxYgZwcm90bzM", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_runstore_v1_admin]);
 
 /**
  * WhoAmIRequest has no fields: the call's credential is the question.
@@ -1375,6 +1375,213 @@ export const PreviewRetentionResponseSchema: GenMessage<PreviewRetentionResponse
   messageDesc(file_runstore_v1_admin_service, 37);
 
 /**
+ * EraseEventsRequest names events to erase.
+ *
+ * @generated from message runstore.v1.EraseEventsRequest
+ */
+export type EraseEventsRequest = Message<"runstore.v1.EraseEventsRequest"> & {
+  /**
+   * The tenant.
+   * Bounds: 0..200 characters: letters, digits and ._-/:@+~, a letter or digit first.
+   *
+   * @generated from field: string project = 1;
+   */
+  project: string;
+
+  /**
+   * The run.
+   * Bounds: 1..200 characters.
+   *
+   * @generated from field: string run_id = 2;
+   */
+  runId: string;
+
+  /**
+   * The events, by their seqs; those that the run does not have are passed over.
+   * Bounds: 1..1000 items.
+   *
+   * @generated from field: repeated runstore.v1.SeqRange seqs = 3;
+   */
+  seqs: SeqRange[];
+
+  /**
+   * Why, for people. It is kept in the record, so it should name nobody.
+   * Bounds: 1..1000 characters.
+   *
+   * @generated from field: string reason = 4;
+   */
+  reason: string;
+
+  /**
+   * Makes a repeat safe: the first answer is returned again. Empty: the call is not to be repeated.
+   * Bounds: 0..200 characters.
+   *
+   * @generated from field: string request_id = 5;
+   */
+  requestId: string;
+};
+
+/**
+ * Describes the message runstore.v1.EraseEventsRequest.
+ * Use `create(EraseEventsRequestSchema)` to create a new message.
+ */
+export const EraseEventsRequestSchema: GenMessage<EraseEventsRequest> = /*@__PURE__*/
+  messageDesc(file_runstore_v1_admin_service, 38);
+
+/**
+ * EraseEventsResponse is the erasure that has begun.
+ *
+ * @generated from message runstore.v1.EraseEventsResponse
+ */
+export type EraseEventsResponse = Message<"runstore.v1.EraseEventsResponse"> & {
+  /**
+   * The erasure.
+   *
+   * @generated from field: runstore.v1.Erasure erasure = 1;
+   */
+  erasure?: Erasure | undefined;
+
+  /**
+   * Whether an earlier request with this `request_id` asked for it.
+   *
+   * @generated from field: bool deduplicated = 2;
+   */
+  deduplicated: boolean;
+};
+
+/**
+ * Describes the message runstore.v1.EraseEventsResponse.
+ * Use `create(EraseEventsResponseSchema)` to create a new message.
+ */
+export const EraseEventsResponseSchema: GenMessage<EraseEventsResponse> = /*@__PURE__*/
+  messageDesc(file_runstore_v1_admin_service, 39);
+
+/**
+ * EraseSubjectRequest names whom to forget.
+ *
+ * @generated from message runstore.v1.EraseSubjectRequest
+ */
+export type EraseSubjectRequest = Message<"runstore.v1.EraseSubjectRequest"> & {
+  /**
+   * The tenant.
+   * Bounds: 0..200 characters: letters, digits and ._-/:@+~, a letter or digit first.
+   *
+   * @generated from field: string project = 1;
+   */
+  project: string;
+
+  /**
+   * Whom, as events name it in `subjects`. It is not kept in the record.
+   * Bounds: 1..200 characters.
+   *
+   * @generated from field: string subject = 2;
+   */
+  subject: string;
+
+  /**
+   * Why, for people. It is kept in the record, so it should name nobody.
+   * Bounds: 1..1000 characters.
+   *
+   * @generated from field: string reason = 3;
+   */
+  reason: string;
+
+  /**
+   * Makes a repeat safe: the first answer is returned again. Empty: the call is not to be repeated.
+   * Bounds: 0..200 characters.
+   *
+   * @generated from field: string request_id = 4;
+   */
+  requestId: string;
+};
+
+/**
+ * Describes the message runstore.v1.EraseSubjectRequest.
+ * Use `create(EraseSubjectRequestSchema)` to create a new message.
+ */
+export const EraseSubjectRequestSchema: GenMessage<EraseSubjectRequest> = /*@__PURE__*/
+  messageDesc(file_runstore_v1_admin_service, 40);
+
+/**
+ * EraseSubjectResponse is the erasure that has begun.
+ *
+ * @generated from message runstore.v1.EraseSubjectResponse
+ */
+export type EraseSubjectResponse = Message<"runstore.v1.EraseSubjectResponse"> & {
+  /**
+   * The erasure.
+   *
+   * @generated from field: runstore.v1.Erasure erasure = 1;
+   */
+  erasure?: Erasure | undefined;
+
+  /**
+   * Whether an earlier request with this `request_id` asked for it.
+   *
+   * @generated from field: bool deduplicated = 2;
+   */
+  deduplicated: boolean;
+};
+
+/**
+ * Describes the message runstore.v1.EraseSubjectResponse.
+ * Use `create(EraseSubjectResponseSchema)` to create a new message.
+ */
+export const EraseSubjectResponseSchema: GenMessage<EraseSubjectResponse> = /*@__PURE__*/
+  messageDesc(file_runstore_v1_admin_service, 41);
+
+/**
+ * GetErasureRequest names an erasure.
+ *
+ * @generated from message runstore.v1.GetErasureRequest
+ */
+export type GetErasureRequest = Message<"runstore.v1.GetErasureRequest"> & {
+  /**
+   * The tenant.
+   * Bounds: 0..200 characters: letters, digits and ._-/:@+~, a letter or digit first.
+   *
+   * @generated from field: string project = 1;
+   */
+  project: string;
+
+  /**
+   * The erasure.
+   * Bounds: 1..200 characters.
+   *
+   * @generated from field: string erasure_id = 2;
+   */
+  erasureId: string;
+};
+
+/**
+ * Describes the message runstore.v1.GetErasureRequest.
+ * Use `create(GetErasureRequestSchema)` to create a new message.
+ */
+export const GetErasureRequestSchema: GenMessage<GetErasureRequest> = /*@__PURE__*/
+  messageDesc(file_runstore_v1_admin_service, 42);
+
+/**
+ * GetErasureResponse is the erasure.
+ *
+ * @generated from message runstore.v1.GetErasureResponse
+ */
+export type GetErasureResponse = Message<"runstore.v1.GetErasureResponse"> & {
+  /**
+   * As far as it has come.
+   *
+   * @generated from field: runstore.v1.Erasure erasure = 1;
+   */
+  erasure?: Erasure | undefined;
+};
+
+/**
+ * Describes the message runstore.v1.GetErasureResponse.
+ * Use `create(GetErasureResponseSchema)` to create a new message.
+ */
+export const GetErasureResponseSchema: GenMessage<GetErasureResponse> = /*@__PURE__*/
+  messageDesc(file_runstore_v1_admin_service, 43);
+
+/**
  * AdminService says who may use a server, how much of it, and what was done about that.
  *
  * Every call that changes something is recorded in the transaction that changes it, and so is one
@@ -1590,6 +1797,42 @@ export const AdminService: GenService<{
     methodKind: "unary";
     input: typeof PreviewRetentionRequestSchema;
     output: typeof PreviewRetentionResponseSchema;
+  },
+  /**
+   * EraseEvents removes, for good, what events of a run said: payloads, actors, tags and subjects.
+   * What else they are stays, and their chain holds. Events that a fork shares are erased in the run
+   * that they are of; the terminal event stays as it is. It is done after the call, and GetErasure
+   * says how far it has come: a run that is open or held, or of which a fork is held that shares the
+   * events, is waited for. An unknown run is RUN_NOT_FOUND.
+   *
+   * @generated from rpc runstore.v1.AdminService.EraseEvents
+   */
+  eraseEvents: {
+    methodKind: "unary";
+    input: typeof EraseEventsRequestSchema;
+    output: typeof EraseEventsResponseSchema;
+  },
+  /**
+   * EraseSubject does the same to every event of the project that names a subject, in the runs that
+   * do so when it is called. What else of runs may be about the subject is not erased:
+   * docs/erasure.md.
+   *
+   * @generated from rpc runstore.v1.AdminService.EraseSubject
+   */
+  eraseSubject: {
+    methodKind: "unary";
+    input: typeof EraseSubjectRequestSchema;
+    output: typeof EraseSubjectResponseSchema;
+  },
+  /**
+   * GetErasure returns an erasure as far as it has come. An unknown one is ERASURE_NOT_FOUND.
+   *
+   * @generated from rpc runstore.v1.AdminService.GetErasure
+   */
+  getErasure: {
+    methodKind: "unary";
+    input: typeof GetErasureRequestSchema;
+    output: typeof GetErasureResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_runstore_v1_admin_service, 0);

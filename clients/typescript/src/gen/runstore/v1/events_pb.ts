@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file runstore/v1/events.proto.
  */
 export const file_runstore_v1_events: GenFile = /*@__PURE__*/
-  fileDesc("ChhydW5zdG9yZS92MS9ldmVudHMucHJvdG8SC3J1bnN0b3JlLnYxIu8CCgVFdmVudBIQCghldmVudF9pZBgBIAEoCRIMCgR0eXBlGAIgASgJEiUKB3BheWxvYWQYAyABKAsyFC5ydW5zdG9yZS52MS5QYXlsb2FkEg8KB25vZGVfaWQYBCABKAkSDQoFYWN0b3IYBSABKAkSDQoFbW9kZWwYBiABKAkSDAoEdG9vbBgHIAEoCRIMCgR0YWdzGAggAygJEiEKBXVzYWdlGAkgASgLMhIucnVuc3RvcmUudjEuVXNhZ2USFAoMdHJhY2VfcGFyZW50GAogASgJEi8KC29jY3VycmVkX2F0GAsgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBILCgNzZXEYDCABKAMSLwoLcmVjb3JkZWRfYXQYDSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEgwKBGhhc2gYDiABKAwSEAoIc3ViamVjdHMYDyADKAkSDAoEc2FsdBgQIAEoDCKTAQoFVXNhZ2USFAoMaW5wdXRfdG9rZW5zGAEgASgDEhUKDW91dHB1dF90b2tlbnMYAiABKAMSGwoTY2FjaGVkX2lucHV0X3Rva2VucxgDIAEoAxITCgtjb3N0X21pY3JvcxgEIAEoAxIrCghkdXJhdGlvbhgFIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiI8CgtFdmVudEZpbHRlchINCgV0eXBlcxgBIAMoCRIQCghub2RlX2lkcxgCIAMoCRIMCgR0YWdzGAMgAygJQoIBCg9jb20ucnVuc3RvcmUudjFCC0V2ZW50c1Byb3RvUAFaNWdpdGh1Yi5jb20vcnVuc3RvcmUvcnVuc3RvcmUvY2xpZW50cy9nby92MTtydW5zdG9yZXYxqgILUnVuc3RvcmUuVjHKAgtSdW5zdG9yZVxWMeoCDFJ1bnN0b3JlOjpWMWIGcHJvdG8z", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_runstore_v1_payloads]);
+  fileDesc("ChhydW5zdG9yZS92MS9ldmVudHMucHJvdG8SC3J1bnN0b3JlLnYxIq4DCgVFdmVudBIQCghldmVudF9pZBgBIAEoCRIMCgR0eXBlGAIgASgJEiUKB3BheWxvYWQYAyABKAsyFC5ydW5zdG9yZS52MS5QYXlsb2FkEg8KB25vZGVfaWQYBCABKAkSDQoFYWN0b3IYBSABKAkSDQoFbW9kZWwYBiABKAkSDAoEdG9vbBgHIAEoCRIMCgR0YWdzGAggAygJEiEKBXVzYWdlGAkgASgLMhIucnVuc3RvcmUudjEuVXNhZ2USFAoMdHJhY2VfcGFyZW50GAogASgJEi8KC29jY3VycmVkX2F0GAsgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBILCgNzZXEYDCABKAMSLwoLcmVjb3JkZWRfYXQYDSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEgwKBGhhc2gYDiABKAwSEAoIc3ViamVjdHMYDyADKAkSDAoEc2FsdBgQIAEoDBIOCgZzZWFsZWQYESABKAwSLQoJZXJhc2VkX2F0GBIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCKTAQoFVXNhZ2USFAoMaW5wdXRfdG9rZW5zGAEgASgDEhUKDW91dHB1dF90b2tlbnMYAiABKAMSGwoTY2FjaGVkX2lucHV0X3Rva2VucxgDIAEoAxITCgtjb3N0X21pY3JvcxgEIAEoAxIrCghkdXJhdGlvbhgFIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiI8CgtFdmVudEZpbHRlchINCgV0eXBlcxgBIAMoCRIQCghub2RlX2lkcxgCIAMoCRIMCgR0YWdzGAMgAygJQoIBCg9jb20ucnVuc3RvcmUudjFCC0V2ZW50c1Byb3RvUAFaNWdpdGh1Yi5jb20vcnVuc3RvcmUvcnVuc3RvcmUvY2xpZW50cy9nby92MTtydW5zdG9yZXYxqgILUnVuc3RvcmUuVjHKAgtSdW5zdG9yZVxWMeoCDFJ1bnN0b3JlOjpWMWIGcHJvdG8z", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_runstore_v1_payloads]);
 
 /**
  * An Event is an immutable fact of a run. Events are numbered by `seq` = 1, 2, 3 ... without gaps.
@@ -150,6 +150,23 @@ export type Event = Message<"runstore.v1.Event"> & {
    * @generated from field: bytes salt = 16;
    */
   salt: Uint8Array;
+
+  /**
+   * Once the event was erased, the hash of what that took: the payload, the actor, the tags and the
+   * subjects, with the salt. It goes on being part of the event's hash; empty unless the event was
+   * erased, and if it was recorded without a salt. Set by the server; ignored in requests.
+   *
+   * @generated from field: bytes sealed = 17;
+   */
+  sealed: Uint8Array;
+
+  /**
+   * When what the event said was erased; unset if it was not: AdminService.EraseEvents. Set by the
+   * server; ignored in requests.
+   *
+   * @generated from field: google.protobuf.Timestamp erased_at = 18;
+   */
+  erasedAt?: Timestamp | undefined;
 };
 
 /**

@@ -1,0 +1,1 @@
+"""Erasing what events said, while their places in the chain stay."""
