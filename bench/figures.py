@@ -12,6 +12,7 @@ from bench import (
     memory,
     removals,
     resumes,
+    retention,
     searches,
     snapshots,
     statements,
@@ -102,6 +103,14 @@ FIGURES = {
     "append-removing": Figure(
         "AppendEvent, 32 in flight, while a run of 100,000 events is removed", "/s", "while none is"
     ),
+    "retention": Figure(
+        "200 runs of 100 events let go by a policy, until all is gone",
+        "events/s",
+        "the same deleted one by one",
+    ),
+    "append-retaining": Figure(
+        "AppendEvent, 32 in flight, while 200 runs of 100 events are let go", "/s", "while none is"
+    ),
     "disk-append": Figure("disk, an event that came alone", "bytes"),
     "disk-append-search": Figure("its search index, alone", "bytes"),
     "disk-batch": Figure("disk, an event of a hundred at once", "bytes"),
@@ -143,6 +152,7 @@ MEASURES: dict[str, Callable[[Setting], Awaitable[list[Taken]]]] = {
     "cost": costs.unary,
     "access": access.calls,
     "removal": removals.deletions,
+    "retention": retention.policies,
     "disk": costs.disk,
     "statements": statements.counted,
     "workers": appends.workers,

@@ -5,6 +5,8 @@ Their rows are as the store writes them, but their hashes are zeros, so they can
 
 from __future__ import annotations
 
+import asyncio
+
 from runstore_storage.database.opening import quoted
 
 from bench.figure import say
@@ -45,6 +47,24 @@ async def completed_run(setting: Setting, server: Server, schema: str, events: i
     (run,) = await setting.numbers([run_id], schema)
     await setting.database.execute(_COMPLETED.format(schema=quoted(schema)), run)
     return run_id
+
+
+async def completed_runs(
+    setting: Setting, server: Server, schema: str, count: int, events: int
+) -> list[str]:
+    """The ids of new runs of so many events each that ended two seconds ago."""
+    run_ids = await setting.new_runs(server, count)
+    names = {"schema": quoted(schema)}
+    async with setting.database.acquire() as conn:
+        for run in await setting.numbers(run_ids, schema):
+            await conn.execute(_EVENTS.format(**names), run, 1, events, PAYLOADS, timeout=600)
+            await conn.execute(_HEAD.format(**names), run, events)
+            await conn.execute(_COMPLETED.format(**names), run)
+        await conn.execute(f"VACUUM (ANALYZE) {names['schema']}.events", timeout=3600)
+        await conn.execute("CHECKPOINT", timeout=600)
+    await asyncio.sleep(2)
+    say(f"{count:,} runs of {events:,} events have ended")
+    return run_ids
 
 
 async def _made(setting: Setting, server: Server, schema: str, events: int) -> str:

@@ -25,7 +25,7 @@ _LAG = """
     SELECT coalesce((SELECT sum(last_seq - first_seq + 1) FROM runstore.outbox), 0)::bigint,
            (SELECT coalesce(max(last_position), 0) FROM runstore.feed)
                - (SELECT coalesce(min(position), 0) FROM runstore.duties
-                  WHERE name <> 'removals'),
+                  WHERE name NOT IN ('removals', 'retention')),
            (SELECT sum(last_seq) FROM runstore.run_heads)::bigint,
            (SELECT count(*) FROM runstore.run_heads),
            pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0')::bigint

@@ -25,7 +25,7 @@ POLL_SECONDS = 0.05
 _IS_SETTLED = """
     SELECT NOT EXISTS (SELECT FROM {schema}.outbox) AND coalesce(min(position), 0) >=
         (SELECT coalesce(max(last_position), 0) FROM {schema}.feed)
-    FROM {schema}.duties WHERE name <> 'removals'
+    FROM {schema}.duties WHERE name NOT IN ('removals', 'retention')
 """
 
 

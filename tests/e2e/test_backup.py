@@ -102,7 +102,7 @@ def _settle(database: Database) -> None:
         "SELECT count(*) FROM runstore.stored_changes UNION ALL"
         " SELECT count(*) FROM runstore.outbox UNION ALL"
         " SELECT count(*) FROM runstore.open_removals UNION ALL"
-        " SELECT count(*) FROM runstore.duties WHERE name <> 'removals'"
+        " SELECT count(*) FROM runstore.duties WHERE name NOT IN ('removals', 'retention')"
         " AND position < (SELECT max(last_position) FROM runstore.feed)"
     )
     database.wait_for(wanted, ["0"] * 4)

@@ -26,6 +26,7 @@ from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 from runstore.v1 import run_service_pb2 as rpc
 from runstore_storage.contract.feed import (
+    BESIDE_THE_FEED,
     RELAY,
     REMOVALS,
     SEARCH,
@@ -242,7 +243,7 @@ class Metrics:
             for gauge, value in zip(self._sink_lags, (lag.events, lag.seconds), strict=True):
                 gauge.labels(sink).set(value)
         for each in await feed.list_duties():
-            if each.name != REMOVALS:  # which follows what was decided, not the feed
+            if each.name not in BESIDE_THE_FEED:
                 self._positions.labels(each.name).set(each.position)
             self._held.labels(each.name).set(bool(each.holder))
 

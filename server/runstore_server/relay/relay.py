@@ -16,6 +16,7 @@ from math import inf
 import structlog
 from runstore_storage.contract.errors import StorageUnavailable
 from runstore_storage.contract.feed import (
+    BESIDE_THE_FEED,
     EVERY_PROJECT,
     RELAY,
     REMOVALS,
@@ -135,7 +136,7 @@ class Relay:
         """
         await self._feed.drain()
         last = (await self._feed.read_for_duty(EVERY_PROJECT, 1 << 62, limit=1)).last_position
-        names = {worker.name for worker in self.workers} - {RELAY, REMOVALS, RETENTION}
+        names = {worker.name for worker in self.workers} - {RELAY} - BESIDE_THE_FEED
         while True:
             mark = self._feed.published.mark
             # A duty that no process has taken yet is not listed: it has reached nothing.

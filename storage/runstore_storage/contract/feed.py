@@ -36,6 +36,8 @@ REMOVALS = "removals"
 """Removes what was decided to go."""
 RETENTION = "retention"
 """Decides what goes by policies."""
+BESIDE_THE_FEED = frozenset({REMOVALS, RETENTION})
+"""The duties that follow something else; they have no position."""
 
 
 def sink_duty(sink: str) -> str:

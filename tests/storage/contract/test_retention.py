@@ -18,7 +18,7 @@ from runstore_storage.contract.errors import (
     RunNotFound,
 )
 from runstore_storage.contract.events import Event
-from runstore_storage.contract.feed import RETENTION, sink_duty
+from runstore_storage.contract.feed import NO_LAG, RETENTION, sink_duty
 from runstore_storage.contract.heads import RunKey
 from runstore_storage.contract.holds import NewHold, RunSelection
 from runstore_storage.contract.payloads import Payload
@@ -132,6 +132,7 @@ async def test_without_policies_nothing_goes(kept: PostgresStore) -> None:
     assert await retained(kept) == 0
 
     assert (await kept.get_run(key)).last_seq == 3
+    assert await kept.feed.lag(RETENTION) == NO_LAG
 
 
 async def test_a_run_goes_as_if_it_was_deleted_once_its_time_is_over(kept: PostgresStore) -> None:
