@@ -17,7 +17,7 @@ from runstore_storage.contract.runs import ExternalRef, NewFork, NewRun
 from runstore_storage.contract.snapshots import Snapshot
 from runstore_storage.database.statements import system
 from runstore_storage.postgres import PostgresStore
-from runstore_storage.removals import removing
+from runstore_storage.removals import parts, removing
 from storage.contract.test_removals import (
     ME,
     act,
@@ -125,7 +125,7 @@ async def test_what_must_stay_is_there_and_what_went_is_gone(
     kept: PostgresStore, monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:
     monkeypatch.setattr(removing, "MOST_ROWS", 3)
-    monkeypatch.setattr(removing, "MOST_ARTIFACTS", 1)
+    monkeypatch.setattr(parts, "MOST_ARTIFACTS", 1)
     world, is_over = World(kept, random.Random(seed)), asyncio.Event()
 
     async def work() -> None:
