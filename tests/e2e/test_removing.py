@@ -8,7 +8,8 @@ import asyncio
 import os
 import random
 import signal
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from datetime import timedelta
 from pathlib import Path
 
 import obstore
@@ -47,6 +48,7 @@ def environment(database_url: str, own_schema: str, s3: S3Server) -> dict[str, s
             "RUNSTORE_LARGE_PAYLOADS": "objects",
             "RUNSTORE_PAYLOAD_INLINE_BYTES": "2000",
             "RUNSTORE_LOG_FORMAT": "json",
+            "RUNSTORE_RETENTION_INTERVAL": "1",
         }
     )
 
@@ -70,13 +72,11 @@ class Database:
         self._environment = environment
 
     async def left(self) -> int:
-        """How many removals are not done."""
+        """How many removals are not decided, or not done."""
         ((count,),) = await ask(
-            self._environment,
-            "SELECT count(*) FROM removals r WHERE NOT EXISTS"
-            " (SELECT FROM removal_steps WHERE removal = r.removal AND is_last)",
+            self._environment, "SELECT count(*) FROM removal_steps WHERE is_last"
         )
-        return int(str(count))
+        return GOING - int(str(count))
 
     async def holder(self) -> str:
         ((holder,),) = await ask(
@@ -100,7 +100,10 @@ class Database:
 
 
 async def fill(client: runstore.AsyncClient, run_id: str) -> None:
-    run = await client.save_run("look it up", run_id=run_id, plan={"steps": [run_id]})
+    labels = {"going": str("going" in run_id)}
+    run = await client.save_run(
+        "look it up", run_id=run_id, plan={"steps": [run_id]}, labels=labels
+    )
     for _ in range(EVENTS // 1000):
         await run.append_many([runstore.NewEvent("tick", {"n": n}) for n in range(1000)])
     for number in range(LARGE):
@@ -109,6 +112,22 @@ async def fill(client: runstore.AsyncClient, run_id: str) -> None:
     await client.artifacts.upload(run_id, "own", run_id.encode())
     await client.artifacts.upload(run_id, "shared", b"the same in each")
     await run.complete(runstore.Outcome.SUCCEEDED, {"answer": 42})
+
+
+async def deleted(client: runstore.AsyncClient, going: Sequence[str]) -> None:
+    for run_id in going:
+        await client.admin.delete_run(run_id, "case 7")
+
+
+async def let_go(client: runstore.AsyncClient, going: Sequence[str]) -> None:
+    """Have a policy let the runs go, and wait until that was decided of one."""
+    where = runstore.RunSelection(labels={"going": "True"})
+    second = timedelta(seconds=1)
+    await client.admin.put_policy(runstore.Policy("going", second, filter=where), "case 7")
+    async with asyncio.timeout(PATIENT):
+        while not [each async for each in client.admin.removals()]:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    assert len(going) == GOING
 
 
 async def other_than(database: Database, holder: str) -> None:
@@ -125,11 +144,13 @@ def signalled(server: ServerProcess, number: signal.Signals) -> None:
 
 @pytest.mark.timeout(1800)
 @pytest.mark.slow
+@pytest.mark.parametrize("go", [deleted, let_go])
 async def test_all_of_it_goes_and_nothing_else_though_holders_are_killed_and_frozen(
     servers: list[ServerProcess],
     environment: dict[str, str],
     s3: S3Server,
     tmp_path: Path,
+    go: Callable[[runstore.AsyncClient, Sequence[str]], Awaitable[None]],
 ) -> None:
     both = "ipv4:" + ",".join(f"127.0.0.1:{server.port}" for server in servers)
     database = Database(environment)
@@ -142,8 +163,7 @@ async def test_all_of_it_goes_and_nothing_else_though_holders_are_killed_and_fro
         for run_id in staying:
             await client.run(run_id).export(tmp_path / run_id)
             before[run_id] = (tmp_path / run_id).read_bytes()
-        for run_id in going:
-            await client.admin.delete_run(run_id, "case 7")
+        await go(client, going)
 
         disturbed = 0
         for turn in range(KILLS):
