@@ -537,6 +537,7 @@ async def test_versions_of_artifacts_go_on_after_those_that_were_removed(
     assert await artifacts(kept, key) == ["mine@3", "mine@4"]
 
 
+@pytest.mark.owner
 async def test_a_search_index_that_is_made_anew_leaves_out_what_was_removed(
     kept: PostgresStore,
 ) -> None:
