@@ -81,7 +81,7 @@ class Due:
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """What policies would remove now; with `has_more`, of the oldest runs of the project."""
+    """What policies would remove now; with `has_more`, more runs have ended than were looked at."""
 
     due: tuple[Due, ...]
     looked_at_runs: int

@@ -19,6 +19,7 @@ from runstore_storage.contract.errors import RunHeld, RunNotFound
 from runstore_storage.contract.events import RecordedEvent
 from runstore_storage.contract.feed import REMOVALS
 from runstore_storage.contract.heads import RunKey
+from runstore_storage.contract.removals import RemovalKind
 from runstore_storage.contract.scope import Scope, bound
 from runstore_storage.database.connection import Connection
 from runstore_storage.database.engine import Database, reading, writing
@@ -178,13 +179,14 @@ async def _begin(conn: Connection, key: RunKey, each: Ready) -> int:
     )
     added = await records.record(conn, act, is_allowed=True, status=records.OK)
     born = (await runs.get(conn, key)).born
-    removal = await erasing.begin(
+    return await removals.begin(
         conn,
-        each,
+        each.project,
+        each.run,
+        kind=RemovalKind.EVENTS_ERASED,
         removal_id=new_id(),
         birth=await asyncio.to_thread(chain.birth_hash, born),
         seqs=await erasing.seqs_chosen(conn, each),
         record=added.number,
+        erasure=each.erasure,
     )
-    await removals.open_up(conn, removal)
-    return removal

@@ -7,11 +7,13 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from runstore_storage.admin import records
+from runstore_storage.chain import SALT_BYTES
 from runstore_storage.contract.admin import Act
 from runstore_storage.contract.erasures import Erasure, Seqs
 from runstore_storage.contract.errors import ErasureNotFound, IdempotencyMismatch
 from runstore_storage.contract.heads import RunKey
 from runstore_storage.contract.signals import Signal
+from runstore_storage.database.connection import Connection
 from runstore_storage.database.connections import Connections
 from runstore_storage.database.engine import Database, reading, writing
 from runstore_storage.database.in_flight import WritesInFlight, finish_despite_cancellation
@@ -22,8 +24,6 @@ from runstore_storage.payloads.objects import Objects
 from runstore_storage.payloads.offloading import Offloading
 from runstore_storage.sql import erasures, heads
 from runstore_storage.sql.heads import Head
-
-SALT_BYTES = 16
 
 
 class PostgresErasures:
@@ -54,15 +54,9 @@ class PostgresErasures:
             if before := await records.repeated(conn, act):
                 return await erasures.of_record(conn, key.project, before.number), True
             head = await heads.get(conn, key)
-            erasure_id = new_id()
-            added = await records.record(
-                conn, _done(act, erasure_id), is_allowed=True, status=records.OK
-            )
-            number = await erasures.insert(
-                conn, key.project, erasure_id=erasure_id, record=added.number, subject=None
-            )
+            number, record = await _note(conn, act)
             await erasures.add_seqs(conn, number, list(_by_run(head, seqs)))
-            found = await erasures.of_record(conn, key.project, added.number)
+            found = await erasures.of_record(conn, key.project, record)
         self._decided.wake()
         return found, False
 
@@ -73,19 +67,9 @@ class PostgresErasures:
                 if not await erasures.is_subject_of(conn, project, before.number, subject):
                     raise IdempotencyMismatch("request", act.request_id)
                 return await erasures.of_record(conn, project, before.number), True
-            erasure_id = new_id()
-            added = await records.record(
-                conn, _done(act, erasure_id), is_allowed=True, status=records.OK
-            )
-            number = await erasures.insert(
-                conn,
-                project,
-                erasure_id=erasure_id,
-                record=added.number,
-                subject=(os.urandom(SALT_BYTES), subject),
-            )
+            number, record = await _note(conn, act, (os.urandom(SALT_BYTES), subject))
             await erasures.add_subject(conn, number, project, subject)
-            found = await erasures.of_record(conn, project, added.number)
+            found = await erasures.of_record(conn, project, record)
         self._decided.wake()
         return found, False
 
@@ -97,8 +81,17 @@ class PostgresErasures:
         return found
 
 
-def _done(act: Act, erasure_id: str) -> Act:
-    return replace(act, resource=f"erasures/{erasure_id}")
+async def _note(
+    conn: Connection, act: Act, subject: tuple[bytes, str] | None = None
+) -> tuple[int, int]:
+    """Note what an act asks for, and record it; the erasure's number, and the record's."""
+    erasure_id = new_id()
+    done = replace(act, resource=f"erasures/{erasure_id}")
+    added = await records.record(conn, done, is_allowed=True, status=records.OK)
+    number = await erasures.insert(
+        conn, act.project, erasure_id=erasure_id, record=added.number, subject=subject
+    )
+    return number, added.number
 
 
 def _by_run(head: Head, seqs: Sequence[Seqs]) -> Iterator[tuple[int, Seqs]]:

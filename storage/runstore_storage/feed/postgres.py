@@ -115,10 +115,11 @@ class PostgresFeed:
         return published
 
     async def lag(self, duty: str) -> Lag:
+        if duty == RETENTION:
+            return NO_LAG
         async with reading(self._engine) as conn:
-            if find := _LAGS.get(duty):
-                return await find(conn)
-            return NO_LAG if duty == RETENTION else await duties.lag(conn, duty)
+            find = _LAGS.get(duty)
+            return await (find(conn) if find else duties.lag(conn, duty))
 
     async def drain(self) -> None:
         async with reading(self._engine) as conn:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 
 from runstore_storage import chain
 from runstore_storage.admin import records
@@ -29,22 +30,29 @@ async def refuse_unless_removable(
         raise RunInUse(key.run_id, fork)
 
 
-async def decide(conn: Connection, key: RunKey, head: Head, kind: RemovalKind, act: Act) -> int:
-    """Let something of a run go, whose head is locked; the number of the act's record."""
+async def decide(
+    conn: Connection, key: RunKey, head: Head, acts: Mapping[RemovalKind, Act]
+) -> list[int]:
+    """Let something of a run go, whose head is locked, each kind by an act; the numbers of the
+    acts' records.
+    """
     born = (await runs.get(conn, key)).born
     birth = await asyncio.to_thread(chain.birth_hash, born)
-    added = await records.record(conn, act, is_allowed=True, status=records.OK)
-    await removals.begin(
-        conn,
-        key.project,
-        head.run,
-        kind=kind,
-        removal_id=new_id(),
-        birth=birth,
-        seqs=_own_seqs(head),
-        record=added.number,
-    )
-    return added.number
+    numbers = []
+    for kind, act in acts.items():
+        added = await records.record(conn, act, is_allowed=True, status=records.OK)
+        await removals.begin(
+            conn,
+            key.project,
+            head.run,
+            kind=kind,
+            removal_id=new_id(),
+            birth=birth,
+            seqs=_own_seqs(head),
+            record=added.number,
+        )
+        numbers.append(added.number)
+    return numbers
 
 
 def _own_seqs(head: Head) -> tuple[int, int]:

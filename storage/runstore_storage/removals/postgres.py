@@ -45,7 +45,7 @@ class PostgresRemovals:
                 return await removals.of_record(conn, key.project, before.number), True
             head = (await lock_run(conn, key)).head
             await refuse_unless_removable(conn, key, head, expected_last_seq)
-            record = await decide(conn, key, head, RemovalKind.RUN, act)
+            (record,) = await decide(conn, key, head, {RemovalKind.RUN: act})
             removal = await removals.of_record(conn, key.project, record)
         self.note_decided(key, of_run=True)
         return removal, False

@@ -64,10 +64,8 @@ class Removing:
 
     async def _remove(self, each: Open, holder: str) -> int | None:
         """Remove the next of one removal: rows, and objects where those come first."""
-        async with reading(self._engine) as conn:
-            unnamed = await removals.unnamed(conn, each.removal, most=MOST_OBJECTS)
-        if unnamed:
-            return await self._remove_unnamed(each, unnamed)
+        if each.has_unnamed:
+            return await self._remove_unnamed(each)
         if each.kind is RemovalKind.RUN:
             return await self._remove_run(each, holder)
         async with writing(self._engine) as conn:
@@ -94,7 +92,9 @@ class Removing:
                 return 0
             return await _remove_rows(conn, each, table)
 
-    async def _remove_unnamed(self, each: Open, locations: list[str]) -> int:
+    async def _remove_unnamed(self, each: Open) -> int:
+        async with reading(self._engine) as conn:
+            locations = await removals.unnamed(conn, each.removal, most=MOST_OBJECTS)
         await self._delete_objects(locations)
         async with writing(self._engine) as conn:
             await removals.forget_unnamed(conn, each.removal, locations)

@@ -108,7 +108,7 @@ class Retaining:
         self, holder: str, key: RunKey, candidates: Iterable[Candidate]
     ) -> list[RemovalKind] | None:
         """What goes of a run after all; None when the duty was lost."""
-        kinds = []
+        acts: dict[RemovalKind, Act] = {}
         async with writing(self._engine) as conn:
             if await duties.fence(conn, RETENTION, holder) is None:
                 return None
@@ -122,9 +122,10 @@ class Retaining:
             for each in candidates:
                 still = await retention.due_of(conn, key.project, head.run, each.kind)
                 if still and still.has_any and not still.blocker:
-                    await decide(conn, key, head, each.kind, _act(key, still))
-                    kinds.append(each.kind)
-        return kinds
+                    acts[each.kind] = _act(key, still)
+            if acts:
+                await decide(conn, key, head, acts)
+        return list(acts)
 
 
 def _act(key: RunKey, candidate: Candidate) -> Act:

@@ -12,7 +12,7 @@ from runstore_storage.contract.pages import PAGE_BYTES
 from runstore_storage.contract.removals import RemovalKind
 from runstore_storage.database.connection import Connection
 from runstore_storage.database.statements import system, tenant
-from runstore_storage.sql import erasures, events, holds, scopes
+from runstore_storage.sql import events, heads, holds, scopes
 from runstore_storage.sql.partitions import lower_bound
 
 # Events of a run that is waited for have not all reached the feed.
@@ -23,8 +23,8 @@ _READY = system(f"""
     ) AS t
     JOIN erasure_requests q USING (erasure)
     JOIN runs r USING (run) LEFT JOIN run_heads x USING (run)
-    WHERE ({erasures.IS_OPEN}) IS NOT TRUE AND NOT EXISTS (SELECT FROM outbox o WHERE o.run = t.run)
-        AND NOT EXISTS (SELECT FROM holds h WHERE {holds.HOLDS} AND h.released_at IS NULL)
+    WHERE ({heads.IS_OPEN}) IS NOT TRUE AND NOT EXISTS (SELECT FROM outbox o WHERE o.run = t.run)
+        AND NOT EXISTS (SELECT FROM holds h WHERE {holds.HOLDS_NOW})
         AND NOT EXISTS (
             WITH RECURSIVE forks AS (
                 SELECT f.run FROM runs f
@@ -34,7 +34,7 @@ _READY = system(f"""
                 WHERE f.fork_seq >= t.first_seq
             )
             SELECT FROM forks JOIN runs r USING (run) JOIN run_heads x USING (run)
-            JOIN holds h ON {holds.HOLDS} WHERE h.released_at IS NULL
+            JOIN holds h ON {holds.HOLDS_NOW}
         )
     ORDER BY t.erasure, t.run LIMIT :limit
 """)
@@ -69,13 +69,6 @@ _REMOVAL = tenant("""
     SELECT max(removal) FROM removals
     WHERE project = :scope AND run = :run AND erasure = :erasure
 """)
-_BEGIN = tenant(f"""
-    INSERT INTO removals (project, removal_id, run, kind, birth, first_seq, last_seq, record,
-                          begun_at, erasure)
-    VALUES (:scope, :removal_id, :run, {int(RemovalKind.EVENTS_ERASED)}, :birth, :first_seq,
-            :last_seq, :record, now(), :erasure)
-    RETURNING removal
-""")
 # A rebuild of the search locks the table before the duties that count: so does erasing.
 _LOCK_SEARCH = system("SELECT FROM search_rows WHERE false")
 _ERASE = system("""
@@ -85,7 +78,7 @@ _ERASE = system("""
 _FINISH = system("DELETE FROM erasure_targets WHERE erasure = :erasure AND run = :run")
 _ERASED = f"""
     FROM open_removals JOIN removals r USING (removal)
-    WHERE r.kind = {int(RemovalKind.EVENTS_ERASED)}
+    WHERE r.kind = {RemovalKind.EVENTS_ERASED:d}
         AND NOT EXISTS (SELECT FROM erasure_targets t WHERE (t.erasure, t.run) = (r.erasure, r.run))
 """
 # A run that another system completes may have stored the same payload again.
@@ -94,7 +87,7 @@ _UNNAMED = system(f"""
         SELECT FROM blobs b WHERE b.location = u.location
     ) AS is_named
     FROM unnamed_objects u JOIN removals r USING (removal)
-    WHERE r.kind = {int(RemovalKind.EVENTS_ERASED)} ORDER BY u.removal, u.location LIMIT :limit
+    WHERE r.kind = {RemovalKind.EVENTS_ERASED:d} ORDER BY u.removal, u.location LIMIT :limit
 """)
 _ERASED_RUNS = system(f"""
     SELECT r.removal, r.run {_ERASED}
@@ -178,28 +171,6 @@ async def removal_of(conn: Connection, of: Ready) -> int | None:
     values = {"run": of.run, "erasure": of.erasure}
     found: int | None = (await conn.execute(_REMOVAL, values)).scalar_one()
     return found
-
-
-async def begin(
-    conn: Connection,
-    of: Ready,
-    *,
-    removal_id: str,
-    birth: bytes,
-    seqs: tuple[int, int],
-    record: int,
-) -> int:
-    """Note that events of a run go, whose head is locked; the removal's number."""
-    values = {
-        "removal_id": removal_id,
-        "run": of.run,
-        "birth": birth,
-        "first_seq": seqs[0],
-        "last_seq": seqs[1],
-        "record": record,
-        "erasure": of.erasure,
-    }
-    return int((await conn.execute(_BEGIN, values)).scalar_one())
 
 
 async def lock_search(conn: Connection) -> None:

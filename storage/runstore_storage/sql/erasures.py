@@ -12,11 +12,10 @@ from runstore_storage.contract.erasures import (
     ErasureState,
     Seqs,
 )
-from runstore_storage.contract.heads import RunStatus
 from runstore_storage.contract.scope import in_scope
 from runstore_storage.database.connection import Connection, Row
 from runstore_storage.database.statements import tenant
-from runstore_storage.sql import holds, scopes
+from runstore_storage.sql import heads, holds, removals, scopes
 
 _INSERT = tenant("""
     INSERT INTO erasure_requests (project, erasure_id, record, subject_salt, subject_hash, begun_at)
@@ -40,7 +39,6 @@ _SUBJECT_OF = tenant("""
     SELECT subject_salt, subject_hash FROM erasure_requests
     WHERE project = :project AND project = :scope AND record = :record
 """)
-_NEWEST_STEP = "SELECT * FROM removal_steps WHERE removal = r.removal ORDER BY step DESC LIMIT 1"
 _SELECTED = f"""
     SELECT q.erasure, q.erasure_id, q.record, q.begun_at,
         (
@@ -54,14 +52,12 @@ _SELECTED = f"""
     FROM erasure_requests q CROSS JOIN LATERAL (
         SELECT coalesce(sum(s.removed_events), 0)::bigint AS erased_events,
             coalesce(bool_or(NOT s.is_last), false) AS is_removing, max(s.begun_at) AS done_at
-        FROM removals r CROSS JOIN LATERAL ({_NEWEST_STEP}) AS s WHERE r.erasure = q.erasure
+        FROM removals r CROSS JOIN {removals.NEWEST_STEP} WHERE r.erasure = q.erasure
     ) AS f
     WHERE q.project = :project AND q.project = :scope
 """
 _OF_ID = tenant(f"{_SELECTED} AND q.erasure_id = :erasure_id")
 _OF_RECORD = tenant(f"{_SELECTED} AND q.record = :record")
-IS_OPEN = f"x.completed_at IS NULL AND x.status <> {int(RunStatus.EXTERNAL)}"
-"""The condition that a run with the head `x` may still be written to, as far as we decide that."""
 # A fork shares the events up to its base: what holds it holds them.
 _BLOCKERS = tenant(f"""
     WITH RECURSIVE sharing AS (
@@ -74,9 +70,9 @@ _BLOCKERS = tenant(f"""
         SELECT r.run, r.run_id, b.hold_id FROM sharing s
         JOIN runs r ON r.run = s.run JOIN run_heads x ON x.run = r.run
         CROSS JOIN LATERAL (
-            SELECT '' AS hold_id WHERE s.of = r.run AND {IS_OPEN}
+            SELECT '' AS hold_id WHERE s.of = r.run AND {heads.IS_OPEN}
             UNION ALL
-            SELECT h.hold_id FROM holds h WHERE {holds.HOLDS} AND h.released_at IS NULL
+            SELECT h.hold_id FROM holds h WHERE {holds.HOLDS_NOW}
         ) AS b
         WHERE r.project = :scope
     )

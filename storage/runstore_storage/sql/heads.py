@@ -38,6 +38,8 @@ COLUMNS = (
 )
 SELECTED = ", ".join(f"h.{name}" for name, _ in COLUMNS)
 """What `head_of` reads."""
+IS_OPEN = f"x.completed_at IS NULL AND x.status <> {RunStatus.EXTERNAL:d}"
+"""The condition that a run with the head `x` may still be written to, as far as we decide that."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,9 +28,10 @@ _LOCK_ALONE = tenant(_LOCK.format(shared=""))
 _LOCK_SHARED = tenant(_LOCK.format(shared="_shared"))
 HOLDS = f"h.project = r.project AND (h.run = r.run OR h.run IS NULL AND {selects('h')})"
 """The condition that the hold `h` holds a run `r` with the head `x`, unless it was released."""
+HOLDS_NOW = f"{HOLDS} AND h.released_at IS NULL"
 _HOLDING = tenant(f"""
-    SELECT h.hold_id FROM runs r JOIN run_heads x USING (run) JOIN holds h ON {HOLDS}
-    WHERE r.run = :run AND r.project = :scope AND h.released_at IS NULL
+    SELECT h.hold_id FROM runs r JOIN run_heads x USING (run) JOIN holds h ON {HOLDS_NOW}
+    WHERE r.run = :run AND r.project = :scope
     ORDER BY h.placed_at, h.hold_id LIMIT 1
 """)
 _SELECTED = """

@@ -34,8 +34,9 @@ _FORK = tenant("""
 """)
 _INSERT = tenant("""
     INSERT INTO removals (project, removal_id, run, kind, birth, first_seq, last_seq, record,
-                          begun_at)
-    VALUES (:scope, :removal_id, :run, :kind, :birth, :first_seq, :last_seq, :record, now())
+                          begun_at, erasure)
+    VALUES (:scope, :removal_id, :run, :kind, :birth, :first_seq, :last_seq, :record, now(),
+            :erasure)
     RETURNING removal
 """)
 _STEP = system("""
@@ -45,15 +46,16 @@ _STEP = system("""
 _OPEN_UP = system("INSERT INTO open_removals (removal) VALUES (:removal)")
 _CLOSE = system("DELETE FROM open_removals WHERE removal = :removal")
 _CLEAR = tenant("SELECT clear_run(run) FROM runs WHERE run = :run AND project = :scope")
-_NEWEST_STEP = """
+NEWEST_STEP = """
     LATERAL (
         SELECT * FROM removal_steps WHERE removal = r.removal ORDER BY step DESC LIMIT 1
     ) AS s
 """
+"""The newest step `s` of a removal `r`."""
 _SELECTED = f"""
     SELECT r.removal_id, r.kind, r.birth, r.first_seq, r.last_seq, r.record, r.begun_at,
         s.removed_events, CASE WHEN s.is_last THEN s.begun_at END AS done_at, s.is_stopped
-    FROM removals r CROSS JOIN {_NEWEST_STEP}
+    FROM removals r CROSS JOIN {NEWEST_STEP}
     WHERE r.project = :project AND r.project = :scope
 """
 _OF_RECORD = tenant(f"{_SELECTED} AND r.record = :record")
@@ -66,14 +68,16 @@ _PAGE_OF_RUN = tenant(f"""
 _NEWEST = 2**63 - 1
 
 # What the duty does. Events of a removal that is waited for have not all reached the feed.
-_OPEN = system("""
-    SELECT r.removal, r.run, r.kind, n.project, n.run_id
+_OPEN = system(f"""
+    SELECT r.removal, r.run, r.kind, n.project, n.run_id,
+        EXISTS (SELECT FROM unnamed_objects u WHERE u.removal = r.removal) AS has_unnamed
     FROM open_removals JOIN removals r USING (removal) JOIN runs n USING (run)
-    WHERE r.kind <> 6 AND NOT EXISTS (SELECT FROM outbox o WHERE o.run = r.run)
+    WHERE r.kind <> {RemovalKind.EVENTS_ERASED:d}
+        AND NOT EXISTS (SELECT FROM outbox o WHERE o.run = r.run)
     ORDER BY r.removal LIMIT :limit
 """)
 _REMOVED_EVENTS = system(f"""
-    SELECT s.removed_events FROM removals r CROSS JOIN {_NEWEST_STEP} WHERE r.removal = :removal
+    SELECT s.removed_events FROM removals r CROSS JOIN {NEWEST_STEP} WHERE r.removal = :removal
 """)
 # They stay where they are until the transaction ends: none begins anew with what is half removed.
 _COUNTED = system("""
@@ -93,10 +97,10 @@ _COUNT_EVENTS = system("""
 """)
 _LAG = system(f"""
     SELECT coalesce(sum(r.last_seq - r.first_seq + 1 - s.removed_events)
-               FILTER (WHERE r.last_seq > 0 AND r.kind = 1), 0)::bigint AS events,
+               FILTER (WHERE r.last_seq > 0 AND r.kind = {RemovalKind.RUN:d}), 0)::bigint AS events,
         coalesce(extract(epoch FROM clock_timestamp() - min(r.begun_at)), 0)::double precision
             AS seconds
-    FROM open_removals JOIN removals r USING (removal) CROSS JOIN {_NEWEST_STEP}
+    FROM open_removals JOIN removals r USING (removal) CROSS JOIN {NEWEST_STEP}
 """)
 _NOTE_UNNAMED = system("""
     INSERT INTO unnamed_objects (removal, location)
@@ -128,6 +132,8 @@ class Open(NamedTuple):
     kind: RemovalKind
     project: str
     run_id: str
+    has_unnamed: bool
+    """Whether objects that it left without a name are still to be removed."""
 
 
 async def find_fork(conn: Connection, run: int) -> str:
@@ -148,8 +154,10 @@ async def begin(
     birth: bytes,
     seqs: tuple[int, int],
     record: int,
-) -> None:
-    """Note that something of a run goes, whose head is locked; a run is taken away from readers.
+    erasure: int | None = None,
+) -> int:
+    """Note that something of a run goes, whose head is locked, with the removal's first step; a run
+    is taken away from readers. The removal's number.
 
     Raise `ScopeMismatch` for another project than the scope's.
     """
@@ -162,17 +170,14 @@ async def begin(
         "first_seq": seqs[0],
         "last_seq": seqs[1],
         "record": record,
+        "erasure": erasure,
     }
-    number = (await conn.execute(_INSERT, values)).scalar_one()
-    await open_up(conn, number)
+    number = int((await conn.execute(_INSERT, values)).scalar_one())
+    await conn.execute(_OPEN_UP, {"removal": number})
+    await note_step(conn, number)
     if kind is RemovalKind.RUN:
         await conn.execute(_CLEAR, {"run": run})
-
-
-async def open_up(conn: Connection, removal: int) -> None:
-    """Note that a removal has begun, with its first step."""
-    await conn.execute(_OPEN_UP, {"removal": removal})
-    await note_step(conn, removal)
+    return number
 
 
 async def note_step(conn: Connection, removal: int, *, removed_events: int = 0) -> None:

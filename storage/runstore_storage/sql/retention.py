@@ -15,28 +15,26 @@ from runstore_storage.contract.removals import RemovalKind
 from runstore_storage.contract.retention import Blocker, Keep, Policy
 from runstore_storage.database.connection import Connection, Row
 from runstore_storage.database.statements import tenant
-from runstore_storage.sql import policies, scopes
-from runstore_storage.sql.columns import SINCE_EPOCH
-from runstore_storage.sql.holds import HOLDS
+from runstore_storage.sql import heads, policies, scopes
+from runstore_storage.sql.holds import HOLDS_NOW
 from runstore_storage.sql.selections import selects
+from runstore_storage.sql.snapshot_deletions import FORKS_WITH
 
 NO_POLICY = Policy("", Keep(), RunSelection())
 """Given where no policy is to be looked at as if it had been put: it has no name."""
 
 # Snapshots of the kept run `k`, but the latest ones of each namespace, and those that a fork's
-# history includes: a fork's lineage says how much of a run that is, and a fork of it has no more.
+# history includes.
 _SNAPSHOTS = f"""
     SELECT s.* FROM (
-        SELECT namespace, snapshot_id, seq, created_at, parts_bytes, row_number() OVER (
+        SELECT run, namespace, snapshot_id, seq, created_at, parts_bytes, row_number() OVER (
             PARTITION BY namespace ORDER BY seq DESC, snapshot_id DESC) AS place
         FROM snapshots WHERE run = k.run
     ) AS s
-    WHERE s.place > greatest(k.keep_last_snapshots, k.is_external::integer) AND NOT EXISTS (
-        SELECT FROM runs f CROSS JOIN LATERAL jsonb_array_elements(f.lineage) AS part
-        WHERE f.fork_parent = k.run AND (part->>0)::bigint = k.run
-            AND s.seq <= (part->>1)::bigint AND s.created_at <= {SINCE_EPOCH.format("(part->>2)")})
+    WHERE s.place > greatest(k.keep_last_snapshots, k.is_external::integer)
+        AND NOT EXISTS ({FORKS_WITH})
 """
-_IS_HELD = f"EXISTS (SELECT FROM holds h WHERE {HOLDS} AND h.released_at IS NULL)"
+_IS_HELD = f"EXISTS (SELECT FROM holds h WHERE {HOLDS_NOW})"
 _IN_USE = """EXISTS (
     SELECT FROM runs f JOIN run_heads fh ON fh.run = f.run WHERE f.fork_parent = r.run
 )"""
@@ -62,7 +60,7 @@ _KEPT = f"""
             WHERE {selects("p")} AND (x.completed_at IS NOT NULL OR p.includes_external)
         ) AS kept ON kept.names IS NOT NULL
         WHERE r.project = :project AND r.project = :scope
-            AND (x.completed_at IS NOT NULL OR x.status = 6)
+            AND NOT ({heads.IS_OPEN})
     )
 """
 # kind, how long it is kept, and whether there is any of it

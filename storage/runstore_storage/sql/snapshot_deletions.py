@@ -12,14 +12,16 @@ from runstore_storage.sql import scopes
 from runstore_storage.sql.columns import SINCE_EPOCH
 
 # A fork's lineage says how much of a run it includes, and a fork of that fork includes no more.
+FORKS_WITH = f"""
+    SELECT f.run_id FROM runs f CROSS JOIN LATERAL jsonb_array_elements(f.lineage) AS part
+    WHERE f.fork_parent = s.run AND (part->>0)::bigint = s.run AND s.seq <= (part->>1)::bigint
+        AND s.created_at <= {SINCE_EPOCH.format("(part->>2)")}
+"""
+"""The forks whose history includes the snapshot `s` of the run that they were made of."""
 _IN_FORK = tenant(f"""
     SELECT s.snapshot_id, f.run_id
-    FROM runs f
-    CROSS JOIN LATERAL jsonb_array_elements(f.lineage) AS part
-    JOIN snapshots s ON s.run = :run AND s.namespace = :namespace
-        AND s.snapshot_id = ANY(:ids::text[]) AND s.seq <= (part->>1)::bigint
-        AND s.created_at <= {SINCE_EPOCH.format("(part->>2)")}
-    WHERE f.fork_parent = :run AND f.project = :scope AND (part->>0)::bigint = :run LIMIT 1
+    FROM snapshots s CROSS JOIN LATERAL ({FORKS_WITH} AND f.project = :scope LIMIT 1) AS f
+    WHERE s.run = :run AND s.namespace = :namespace AND s.snapshot_id = ANY(:ids::text[]) LIMIT 1
 """)
 _NAMED = f"""
     FROM snapshots WHERE run = :run AND namespace = :namespace AND snapshot_id = ANY(:ids::text[])
