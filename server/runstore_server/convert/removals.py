@@ -12,7 +12,7 @@ def removal_message(removal: Removal) -> admin_pb2.Removal:
     return admin_pb2.Removal(
         removal_id=removal.removal_id,
         kind=admin_pb2.RemovalKind.ValueType(removal.kind),
-        state=_state(removal),
+        state=admin_pb2.RemovalState.ValueType(removal.state),
         birth=removal.birth,
         first_seq=removal.first_seq,
         last_seq=removal.last_seq,
@@ -21,9 +21,3 @@ def removal_message(removal: Removal) -> admin_pb2.Removal:
         removed_events=removal.removed_events,
         done_at=timestamp(removal.done_at) if removal.done_at else None,
     )
-
-
-def _state(removal: Removal) -> admin_pb2.RemovalState.ValueType:
-    if removal.is_stopped:
-        return admin_pb2.REMOVAL_STATE_STOPPED
-    return admin_pb2.REMOVAL_STATE_DONE if removal.is_done else admin_pb2.REMOVAL_STATE_REMOVING

@@ -16,7 +16,7 @@ def removal_value(removal: Removal) -> JsonObject:
     return {
         "removal_id": removal.removal_id,
         "kind": enum_text(removal.kind),
-        "state": _state(removal),
+        "state": enum_text(removal.state),
         "birth": removal.birth.hex(),
         "first_seq": removal.first_seq,
         "last_seq": removal.last_seq,
@@ -25,11 +25,3 @@ def removal_value(removal: Removal) -> JsonObject:
         "removed_events": removal.removed_events,
         "done_at": time_text(removal.done_at),
     }
-
-
-def _state(removal: Removal) -> str | None:
-    if isinstance(removal, runstore.Removal):
-        return enum_text(removal.state)
-    if removal.is_stopped:
-        return "stopped"
-    return "done" if removal.is_done else "removing"

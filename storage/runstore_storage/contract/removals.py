@@ -29,6 +29,14 @@ class RemovalKind(IntEnum):
     EVENTS_ERASED = 6
 
 
+class RemovalState(IntEnum):
+    """How far a removal has come; numbers equal those of the contracts."""
+
+    REMOVING = 1
+    DONE = 2
+    STOPPED = 3
+
+
 @dataclass(frozen=True, slots=True)
 class Removal:
     """What is removed, in numbers and hashes: nothing of what it was.
@@ -53,6 +61,12 @@ class Removal:
     @property
     def is_done(self) -> bool:
         return self.done_at is not None
+
+    @property
+    def state(self) -> RemovalState:
+        if self.is_stopped:
+            return RemovalState.STOPPED
+        return RemovalState.DONE if self.is_done else RemovalState.REMOVING
 
 
 class RemovalStore(Protocol):
