@@ -24,13 +24,21 @@ AsJson = Annotated[
     bool,
     typer.Option("--json", help="Print JSON, one object per line, written as docs/http.md says."),
 ]
+RemovalReason = Annotated[
+    str,
+    typer.Option(
+        help="Why, for people. It is kept in the record, so it should name nobody.",
+        show_default=False,
+    ),
+]
 Limit = Annotated[int, typer.Option(help="The most to list.", min=1)]
 FromSeq = Annotated[int, typer.Option(help="First seq to show.", min=0)]
 Types = Annotated[
     list[str] | None, typer.Option("--type", help="Only events of this type; repeatable.")
 ]
 Statuses = Annotated[
-    list[str] | None, typer.Option("--status", help="Only runs with this status; repeatable.")
+    list[str] | None,
+    typer.Option("--status", help="Only runs with this status, e.g. running; repeatable."),
 ]
 PlanId = Annotated[str, typer.Option("--plan", help="Only runs of this plan.")]
 Tags = Annotated[

@@ -26,8 +26,11 @@ from runstore_server.cli.options import (
     FromSeq,
     Labels,
     Limit,
+    PlanId,
     Project,
     RunId,
+    Statuses,
+    Tags,
     Target,
     Types,
     labels_of,
@@ -62,17 +65,13 @@ app = typer.Typer(help="List, show, follow, search and verify runs.", no_args_is
 def ls(
     target: Target = None,
     project: Project = "default",
-    status: Annotated[
-        list[str] | None, typer.Option(help="Only runs with this status, e.g. running; repeatable.")
-    ] = None,
-    tag: Annotated[
-        list[str] | None, typer.Option(help="Only runs with this tag; repeatable.")
-    ] = None,
+    status: Statuses = None,
+    tag: Tags = None,
     any_tag: Annotated[
         list[str] | None, typer.Option(help="Only runs with one of these tags; repeatable.")
     ] = None,
     label: Labels = None,
-    plan: Annotated[str, typer.Option(help="Only runs of this plan.")] = "",
+    plan: PlanId = "",
     parent: Annotated[str, typer.Option(help="Only runs started by this run.")] = "",
     root: Annotated[str, typer.Option(help="Only this run and all below it.")] = "",
     external: Annotated[
