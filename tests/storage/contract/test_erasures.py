@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import replace
 
 import asyncpg
@@ -34,7 +34,6 @@ from runstore_storage.contract.search import SearchQuery
 from runstore_storage.contract.snapshots import Snapshot
 from runstore_storage.database.statements import system
 from runstore_storage.erasures import cleaning, erasing
-from runstore_storage.payloads.offloading import LargePayloads
 from runstore_storage.postgres import PostgresStore
 from storage.contract.test_removals import (
     LARGE,
@@ -42,6 +41,7 @@ from storage.contract.test_removals import (
     completed,
     deleted,
     files,
+    kept,
     relayed,
     removed,
     rows_of,
@@ -50,6 +50,8 @@ from storage.contract.test_removals import (
     text,
 )
 from until import until
+
+__all__ = ["kept"]
 
 ANN = Principal(PrincipalKind.TOKEN, "admin", "")
 SECRET = "wombatsecret"
@@ -132,16 +134,6 @@ async def ended(store: PostgresStore, run_id: str, *events: Event) -> RunKey:
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cleaning, "RETRY_SECONDS", 0.0)
-
-
-@pytest.fixture
-async def kept(database_url: str, own_schema: str) -> AsyncIterator[PostgresStore]:
-    """A store that keeps large payloads in the object store, and does all duties."""
-    rules = LargePayloads(LARGE, to_objects=True)
-    opened = make_store(database_url, own_schema, large_payloads=rules)
-    await take_duties(opened)
-    yield opened
-    await opened.close()
 
 
 async def test_an_erased_event_keeps_its_open_fields_and_its_place(kept: PostgresStore) -> None:
