@@ -235,8 +235,10 @@ describe("against a scripted server", () => {
 
     appender.abort(new Error("enough"));
 
-    await expect(sent.answer()).rejects.toThrow("enough");
-    await expect(waiting).rejects.toThrow("enough");
+    await Promise.all([
+      expect(sent.answer()).rejects.toThrow("enough"),
+      expect(waiting).rejects.toThrow("enough"),
+    ]);
     await expect(appender.close()).rejects.toThrow("enough");
   });
 

@@ -150,8 +150,10 @@ describe("where it comes from", () => {
     const late = client.run("run").append(TICK, { timeoutMs: 50 });
     const aborted = collect(client.run("run").events({ signal: AbortSignal.timeout(50) }));
 
-    await expect(late).rejects.toThrow(DeadlineExceeded);
-    await expect(aborted).rejects.toThrow("timeout");
+    await Promise.all([
+      expect(late).rejects.toThrow(DeadlineExceeded),
+      expect(aborted).rejects.toThrow("timeout"),
+    ]);
     expect(gate.tokens).toEqual([NEW]);
   });
 
