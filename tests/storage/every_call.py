@@ -23,7 +23,14 @@ from runstore_storage.contract.configs import (
     VersionSelector,
 )
 from runstore_storage.contract.events import EVERY_EVENT, Event, NewAppend
-from runstore_storage.contract.feed import RELAY, SEARCH, STORED_BYTES, USAGE_COUNTS, FeedPoint
+from runstore_storage.contract.feed import (
+    RELAY,
+    REMOVALS,
+    SEARCH,
+    STORED_BYTES,
+    USAGE_COUNTS,
+    FeedPoint,
+)
 from runstore_storage.contract.heads import Guard, Outcome, RunKey
 from runstore_storage.contract.holds import NewHold
 from runstore_storage.contract.outputs import Completion, Output
@@ -102,6 +109,17 @@ async def _deleted(store: Store, project: str, run_id: str) -> object:
     return await store.removals.delete_run(
         RunKey(project, run_id), expected_last_seq=None, act=act(project, f"delete {run_id}")
     )
+
+
+async def _archived(store: Store, project: str, run_id: str) -> object:
+    return await store.archives.archive_run(
+        RunKey(project, run_id), expected_last_seq=None, act=act(project, f"archive {run_id}")
+    )
+
+
+async def _restored(store: Store, project: str, run_id: str) -> object:
+    key = RunKey(project, run_id)
+    return await store.archives.restore_run(key, act(project, f"restore {run_id}"))
 
 
 CALLS: dict[str, Call] = {
@@ -198,6 +216,8 @@ CALLS: dict[str, Call] = {
         project, run_id="", released=True, limit=10, after=None
     ),
     "removals.delete_run": lambda store, project: _deleted(store, project, "going"),
+    "archives.archive_run": lambda store, project: _archived(store, project, "leaving"),
+    "archives.restore_run": lambda store, project: _restored(store, project, "away"),
     "removals.list_removals": lambda store, project: store.removals.list_removals(
         project, run_id="", limit=10, after=None
     ),
@@ -245,13 +265,23 @@ async def furnish(store: Store, project: str) -> None:
         await store.artifacts.upload_artifact(NewArtifact(key, "report"), Announced(), chunks())
         await store.admin.create_token(token(project), act(project, "token"))
         await store.holds.place_hold(NewHold(project, "why", "done"), act(project, "hold"))
-        for name in ("gone", "going"):
+        for name in ("gone", "going", "leaving", "away", "kept away", "back"):
             ended = (await store.save_run(NewRun(project, name))).run.key
+            await store.append_events(ended, [Event("t", "kept")])
             await store.complete_run(ended, Completion(Outcome.SUCCEEDED))
         base = (await store.save_run(NewRun(project, "base"))).run.key
         await store.append_events(base, [Event("t")])
         await store.fork_run(NewFork(base, 1, "of base"))
         await store.complete_run(base, Completion(Outcome.SUCCEEDED))
+        for name in ("away", "kept away", "back"):
+            await _archived(store, project, name)
+    await publish(store)
+    await store.feed.hold_duty(REMOVALS, "me")
+    while await store.removals.remove("me"):
+        pass
+    with bound(Scope(project)):
+        await store.append_events(RunKey(project, "run"), [Event("t", "last")])
+        await _restored(store, project, "back")
         await _deleted(store, project, "gone")
     await publish(store)
     with bound(Scope(project)):
@@ -269,6 +299,15 @@ async def publish(store: Store) -> None:
         await store.feed.hold_duty(duty, "me")
         while await work("me"):
             pass
+
+
+async def _from_an_archived_entry(store: Store, project: str) -> None:
+    position = 1
+    while True:
+        page = await store.feed.read_feed(project, position, limit=10)
+        if page.reaches_end:
+            return
+        position = page.next_position
 
 
 async def _refused(answer: Awaitable[object]) -> None:
@@ -294,6 +333,25 @@ async def _by_id(store: Store, project: str) -> object:
 
 
 MORE: dict[str, Call] = {
+    "an archived run": lambda store, project: store.read_events(
+        RunKey(project, "kept away"), 1, limit=10, read_archive=True
+    ),
+    "an archived run that may not be read from there": lambda store, project: _refused(
+        store.read_events(RunKey(project, "kept away"), 1, limit=10)
+    ),
+    "a fork of an archived run": lambda store, project: _refused(
+        store.fork_run(NewFork(RunKey(project, "kept away"), fork_run_id="late"))
+    ),
+    "a repeated event of an archived run": lambda store, project: store.append_events(
+        RunKey(project, "kept away"), [Event("t", "kept")]
+    ),
+    "what a repeated act has archived": lambda store, project: _archived(
+        store, project, "kept away"
+    ),
+    "what a repeated act has restored": lambda store, project: _restored(store, project, "back"),
+    "the feed with what is archived": lambda store, project: _refused(
+        _from_an_archived_entry(store, project)
+    ),
     "what a repeated act has deleted": lambda store, project: _deleted(store, project, "gone"),
     "the removals of a run": lambda store, project: store.removals.list_removals(
         project, run_id="gone", limit=10, after=None

@@ -36,7 +36,7 @@ sent_by_call: ContextVar[list[str]] = ContextVar("sent_by_call")
 MAKING = {
     *("save_run", "configs.register_version"),
     *("admin.create_token", "admin.revoke_token", "admin.set_limits", "holds.place_hold"),
-    "removals.delete_run",
+    *("removals.delete_run", "archives.archive_run", "archives.restore_run"),
 }
 """The methods that make what does not exist; to do so in another project is no caller's mistake."""
 

@@ -22,6 +22,8 @@ class RemovalKind(IntEnum):
     """What is removed; numbers equal those of the contracts."""
 
     RUN = 1
+    EVENTS = 2
+    """Rows of events that were archived."""
 
 
 @dataclass(frozen=True, slots=True)

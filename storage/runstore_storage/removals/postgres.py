@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection
+from collections.abc import Awaitable, Callable, Collection
 
 from runstore_storage import chain
 from runstore_storage.admin import records
+from runstore_storage.admin.removable import own_seqs, refuse_unless_removable
 from runstore_storage.contract.admin import Act
-from runstore_storage.contract.errors import RunInUse, RunNotFound, RunOpen, SeqConflict
-from runstore_storage.contract.heads import RunKey, RunStatus
+from runstore_storage.contract.errors import RunNotFound
+from runstore_storage.contract.heads import RunKey
 from runstore_storage.contract.pages import Page
-from runstore_storage.contract.removals import Removal
+from runstore_storage.contract.removals import Removal, RemovalKind
 from runstore_storage.contract.signals import Signal
-from runstore_storage.database.connection import Connection
 from runstore_storage.database.engine import Database, reading, writing
 from runstore_storage.database.in_flight import WritesInFlight, finish_despite_cancellation
 from runstore_storage.ids import new_id
 from runstore_storage.payloads.objects import Objects
 from runstore_storage.removals.removing import Removing
 from runstore_storage.run_write import lock_run
-from runstore_storage.sql import holds, removals, runs
-from runstore_storage.sql.heads import Head
+from runstore_storage.sql import removals, runs
 
 
 class PostgresRemovals:
@@ -31,14 +30,20 @@ class PostgresRemovals:
         self,
         engine: Database,
         objects: Objects,
+        archive_objects: Objects,
         in_flight: WritesInFlight,
         announce: Callable[[Collection[RunKey]], None],
+        *,
+        decided: Signal,
+        archive: Callable[[str], Awaitable[int | None]],
     ) -> None:
+        """`archive` does the next step of an archive; it and this store wake `decided`."""
         self._engine = engine
         self._in_flight = in_flight
         self._announce = announce
-        self.decided = Signal()
-        self.remove = Removing(engine, objects).step
+        self.decided = decided
+        self._removing = Removing(engine, objects, archive_objects)
+        self._archive = archive
 
     @finish_despite_cancellation
     async def delete_run(
@@ -48,7 +53,7 @@ class PostgresRemovals:
             if before := await records.repeated(conn, act):
                 return await removals.of_record(conn, key.project, before.number), True
             head = (await lock_run(conn, key)).head
-            await _refuse_unless_removable(conn, key, head, expected_last_seq)
+            await refuse_unless_removable(conn, key, head, expected_last_seq)
             born = (await runs.get(conn, key)).born
             birth = await asyncio.to_thread(chain.birth_hash, born)
             record = await records.record(conn, act, is_allowed=True, status=records.OK)
@@ -56,11 +61,13 @@ class PostgresRemovals:
                 conn,
                 key.project,
                 head.run,
+                kind=RemovalKind.RUN,
                 removal_id=new_id(),
                 birth=birth,
-                seqs=_own_seqs(head),
+                seqs=own_seqs(head),
                 record=record,
             )
+            await removals.clear(conn, head.run)
             removal = await removals.of_record(conn, key.project, record)
         self._announce([key])
         self.decided.wake()
@@ -76,20 +83,16 @@ class PostgresRemovals:
             found = await removals.page(conn, project, run_id=run_id, limit=limit + 1, before=after)
         return Page.of(found, limit, lambda removal: removal.record)
 
-
-async def _refuse_unless_removable(
-    conn: Connection, key: RunKey, head: Head, expected_last_seq: int | None
-) -> None:
-    if expected_last_seq not in {None, head.last_seq}:
-        raise SeqConflict(key.run_id, expected_last_seq or 0, head.last_seq)
-    if not head.is_completed and head.status is not RunStatus.EXTERNAL:
-        raise RunOpen(key.run_id)
-    await holds.refuse_if_held(conn, key, head.run)
-    if fork := await removals.find_fork(conn, head.run):
-        raise RunInUse(key.run_id, fork)
-
-
-def _own_seqs(head: Head) -> tuple[int, int]:
-    """The first and the last event that is the run's own; 0 and 0 if it has none."""
-    *_, own = head.segments
-    return (own.first_seq, own.last_seq) if own.last_seq >= own.first_seq else (0, 0)
+    async def remove(self, holder: str) -> int | None:
+        failure: Exception | None = None
+        for step in (self._removing.step, self._archive):
+            try:
+                done = await step(holder)
+            except Exception as error:
+                failure = failure or error
+                continue
+            if done != 0:
+                return done
+        if failure:
+            raise failure
+        return 0

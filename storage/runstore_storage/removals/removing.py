@@ -1,4 +1,5 @@
-"""The duty `removals`: removing what is stored of deleted runs, a step at a time.
+"""The duty `removals`: removing what is stored of deleted runs, and rows of archived events, a
+step at a time.
 
 A step is one transaction, which notes what it removes; nothing but Postgres is waited for in it.
 An object's bytes go when no row can ever name its key: those in the run's folder at the end, and
@@ -15,9 +16,11 @@ from collections.abc import Iterable
 
 from runstore_storage.contract.feed import REMOVALS
 from runstore_storage.contract.heads import RunKey
+from runstore_storage.contract.removals import RemovalKind
 from runstore_storage.database.connection import Connection
 from runstore_storage.database.engine import Database, reading, writing
-from runstore_storage.payloads.objects import Objects, run_folder
+from runstore_storage.payloads.objects import Objects, archives_folder, run_folder
+from runstore_storage.removals.archived import remove_archived
 from runstore_storage.sql import duties, feed, objects, removals
 from runstore_storage.sql.removals import Open
 
@@ -34,9 +37,10 @@ _log = logging.getLogger(__name__)
 class Removing:
     """Does the duty for one process."""
 
-    def __init__(self, engine: Database, store: Objects) -> None:
+    def __init__(self, engine: Database, store: Objects, archives: Objects) -> None:
         self._engine = engine
         self._objects = store
+        self._archives = archives
         self._published: dict[int, int] = {}
         """By removal, a position by which all events of its run were in the feed."""
 
@@ -64,6 +68,11 @@ class Removing:
 
     async def _remove(self, each: Open, holder: str) -> int | None:
         """Remove the next of one run: rows, and objects where those come first."""
+        if each.kind == RemovalKind.EVENTS:
+            published = self._published[each.removal]
+            return await remove_archived(
+                self._engine, each, holder, published=published, most=MOST_ROWS
+            )
         folder, elsewhere = run_folder(RunKey(each.project, each.run_id)), []
         async with reading(self._engine) as conn:
             table = await removals.next_table(conn, each.run)
@@ -75,6 +84,7 @@ class Removing:
         await self._delete_objects(elsewhere)
         if not table:
             await self._objects.delete_folder(folder)
+            await self._archives.delete_folder(archives_folder(each.project, each.birth))
         async with writing(self._engine) as conn:
             if await duties.fence(conn, REMOVALS, holder) is None:
                 return None
@@ -106,8 +116,7 @@ class Removing:
 async def _remove_rows(conn: Connection, each: Open, table: str) -> int:
     """Remove some rows of a run, or note that all of it is gone where no table has any."""
     gone = await removals.removed_events(conn, each.removal)
-    if table == removals.EVENTS:
-        gone += await removals.count_events(conn, each.run, most=MOST_ROWS)
+    gone += await removals.count_events(conn, each.run, table, most=MOST_ROWS)
     await removals.note_step(conn, each.removal, removed_events=gone, is_last=not table)
     if not table:
         await removals.close(conn, each.removal)

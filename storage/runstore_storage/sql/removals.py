@@ -11,9 +11,10 @@ from runstore_storage.contract.scope import in_scope
 from runstore_storage.database.connection import Connection, Row
 from runstore_storage.database.statements import system, tenant
 
-EVENTS, ARTIFACTS, BLOBS = "events", "artifacts", "blobs"
+EVENTS, ARCHIVED, ARTIFACTS, BLOBS = "events", "archived_events", "artifacts", "blobs"
 TABLES = (
     EVENTS,
+    ARCHIVED,
     "search_rows",
     "usage_counts",
     "snapshots",
@@ -22,6 +23,7 @@ TABLES = (
     "requests",
     ARTIFACTS,
     BLOBS,
+    "archives",
 )
 """What a run's rows are removed from, in this order."""
 
@@ -42,15 +44,16 @@ _STEP = system("""
 _OPEN_UP = system("INSERT INTO open_removals (removal) VALUES (:removal)")
 _CLOSE = system("DELETE FROM open_removals WHERE removal = :removal")
 _CLEAR = tenant("SELECT clear_run(run) FROM runs WHERE run = :run AND project = :scope")
-_NEWEST_STEP = """
+NEWEST_STEP = """
     LATERAL (
         SELECT * FROM removal_steps WHERE removal = r.removal ORDER BY step DESC LIMIT 1
     ) AS s
 """
+"""The newest step `s` of a removal `r`."""
 _SELECTED = f"""
     SELECT r.removal_id, r.kind, r.birth, r.first_seq, r.last_seq, r.record, r.begun_at,
         s.removed_events, CASE WHEN s.is_last THEN s.begun_at END AS done_at
-    FROM removals r CROSS JOIN {_NEWEST_STEP}
+    FROM removals r CROSS JOIN {NEWEST_STEP}
     WHERE r.project = :project AND r.project = :scope
 """
 _OF_RECORD = tenant(f"{_SELECTED} AND r.record = :record")
@@ -62,15 +65,18 @@ _PAGE_OF_RUN = tenant(f"""
 """)
 _NEWEST = 2**63 - 1
 
-# What the duty does. Events of a removal that is waited for have not all reached the feed.
-_OPEN = system("""
-    SELECT r.removal, r.run, n.project, n.run_id
+# What the duty does. Events of a removal that is waited for have not all reached the feed; those of
+# an archive have.
+_OPEN = system(f"""
+    SELECT r.removal, r.kind, r.run, n.project, n.run_id, r.birth
     FROM open_removals JOIN removals r USING (removal) JOIN runs n USING (run)
-    WHERE NOT EXISTS (SELECT FROM outbox o WHERE o.run = r.run)
+    WHERE r.kind = {int(RemovalKind.EVENTS)}
+        OR NOT EXISTS (SELECT FROM outbox o WHERE o.run = r.run)
     ORDER BY r.removal LIMIT :limit
 """)
+_IS_OPEN = system("SELECT FROM open_removals WHERE removal = :removal")
 _REMOVED_EVENTS = system(f"""
-    SELECT s.removed_events FROM removals r CROSS JOIN {_NEWEST_STEP} WHERE r.removal = :removal
+    SELECT s.removed_events FROM removals r CROSS JOIN {NEWEST_STEP} WHERE r.removal = :removal
 """)
 # They stay where they are until the transaction ends: none begins anew with what is half removed.
 _COUNTED = system("""
@@ -88,12 +94,15 @@ _NEXT_TABLE = system(
 _COUNT_EVENTS = system("""
     SELECT count(*) FROM (SELECT FROM events WHERE run = :run LIMIT :most) AS first
 """)
+_COUNT_ARCHIVED = system("""
+    SELECT count(*) FROM (SELECT FROM archived_events WHERE run = :run LIMIT :most) AS first
+""")
 _LAG = system(f"""
     SELECT coalesce(sum(r.last_seq - r.first_seq + 1 - s.removed_events)
                FILTER (WHERE r.last_seq > 0), 0)::bigint AS events,
         coalesce(extract(epoch FROM clock_timestamp() - min(r.begun_at)), 0)::double precision
             AS seconds
-    FROM open_removals JOIN removals r USING (removal) CROSS JOIN {_NEWEST_STEP}
+    FROM open_removals JOIN removals r USING (removal) CROSS JOIN {NEWEST_STEP}
 """)
 _NOTE_UNNAMED = system("""
     INSERT INTO unnamed_objects (removal, location)
@@ -121,9 +130,11 @@ class Open(NamedTuple):
     """A removal that is not done, and the run that it removes."""
 
     removal: int
+    kind: int
     run: int
     project: str
     run_id: str
+    birth: bytes
 
 
 async def find_fork(conn: Connection, run: int) -> str:
@@ -139,12 +150,13 @@ async def begin(
     project: str,
     run: int,
     *,
+    kind: RemovalKind,
     removal_id: str,
     birth: bytes,
     seqs: tuple[int, int],
     record: int,
-) -> None:
-    """Note that a run goes, and take it away from readers; its head is locked.
+) -> int:
+    """Note that a run, or rows of its events, go; its head is locked. The removal's number.
 
     Raise `ScopeMismatch` for another project than the scope's.
     """
@@ -152,15 +164,20 @@ async def begin(
     values = {
         "removal_id": removal_id,
         "run": run,
-        "kind": int(RemovalKind.RUN),
+        "kind": int(kind),
         "birth": birth,
         "first_seq": seqs[0],
         "last_seq": seqs[1],
         "record": record,
     }
-    number = (await conn.execute(_INSERT, values)).scalar_one()
+    number = int((await conn.execute(_INSERT, values)).scalar_one())
     await conn.execute(_OPEN_UP, {"removal": number})
     await note_step(conn, number, removed_events=0, is_last=False)
+    return number
+
+
+async def clear(conn: Connection, run: int) -> None:
+    """Take a run away from readers, whose removal was noted in the same transaction."""
     await conn.execute(_CLEAR, {"run": run})
 
 
@@ -199,6 +216,11 @@ async def open_ones(conn: Connection, *, limit: int) -> list[Open]:
 async def removed_events(conn: Connection, removal: int) -> int:
     """How many events of its run are gone."""
     return int((await conn.execute(_REMOVED_EVENTS, {"removal": removal})).scalar_one())
+
+
+async def is_open(conn: Connection, removal: int) -> bool:
+    """Whether a removal is not done."""
+    return (await conn.execute(_IS_OPEN, {"removal": removal})).one_or_none() is not None
 
 
 async def close(conn: Connection, removal: int) -> None:
@@ -240,9 +262,12 @@ async def next_table(conn: Connection, run: int) -> str:
     return str((await conn.execute(_NEXT_TABLE, {"run": run})).scalar_one())
 
 
-async def count_events(conn: Connection, run: int, *, most: int) -> int:
-    """How many events the run has, up to `most`."""
-    return int((await conn.execute(_COUNT_EVENTS, {"run": run, "most": most})).scalar_one())
+async def count_events(conn: Connection, run: int, table: str, *, most: int) -> int:
+    """How many events a table of events has of the run, up to `most`; 0 of any other table."""
+    counting = {EVENTS: _COUNT_EVENTS, ARCHIVED: _COUNT_ARCHIVED}.get(table)
+    if counting is None:
+        return 0
+    return int((await conn.execute(counting, {"run": run, "most": most})).scalar_one())
 
 
 async def remove_artifacts(conn: Connection, run: int, *, most: int) -> list[int | None]:

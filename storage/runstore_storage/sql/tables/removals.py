@@ -43,7 +43,7 @@ removals = Table(
         name="fk_removals_record",
     ),
     ForeignKeyConstraint(["run"], ["runs.run"], name="fk_removals_run"),
-    CheckConstraint("kind = 1", name="ck_removals_kind"),
+    CheckConstraint("kind IN (1, 2)", name="ck_removals_kind"),
     CheckConstraint("octet_length(birth) = 32", name="ck_removals_birth"),
     Index("ix_removals_run", "run"),
 )

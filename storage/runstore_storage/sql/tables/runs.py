@@ -108,6 +108,7 @@ run_heads = Table(
     # Filled by a trigger: the run's project, and the hour of updated_at.
     Column("project", Text(collation="C")),
     time_column("updated_hour", nullable=True),
+    Column("archived_through", BigInteger, nullable=False, server_default="0"),
     PrimaryKeyConstraint("run", name="pk_run_heads"),
     ForeignKeyConstraint(["run"], ["runs.run"], name="fk_run_heads_run"),
     CheckConstraint("last_seq >= 0", name="ck_run_heads_last_seq"),
@@ -126,6 +127,7 @@ run_heads = Table(
         postgresql_where=text("completed_at IS NOT NULL"),
     ),
     Index("ix_run_heads_status", "project", "status", "run"),
+    Index("ix_run_heads_archived", "run", postgresql_where=text("archived_through > 0")),
 )
 
 requests = Table(
