@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -57,6 +58,8 @@ def open_store(settings: Settings, url: str) -> PostgresStore:
         append_lanes=settings.append_lanes,
         poll_interval=settings.poll_interval,
         objects_url=settings.objects_location,
+        archive_url=settings.archive_url or "",
+        consumer_idle=timedelta(days=settings.consumer_idle_days),
         large_payloads=LargePayloads(
             settings.payload_inline_bytes, to_objects=settings.large_payloads == "objects"
         ),
@@ -78,7 +81,8 @@ class App:
         self._metrics.show_health(self._is_ready, lambda: len(self._health.warnings))
         unread = Unread(settings.unread_bytes)
         admin = AdminService(
-            store.admin, store.holds, store.removals, Archives(store.archives, unread)
+            *(store.admin, store.holds, store.removals, store.archives),
+            Archives(store.archives, unread),
         )
         self._tokens = tokens = _tokens(settings, store)
         self._bearers = bearers = _bearers(settings, tokens)

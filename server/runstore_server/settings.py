@@ -62,6 +62,17 @@ class Settings(BaseSettings):
         " unset, the folder `objects` in RUNSTORE_DATA_DIR. All processes of one database need the"
         " same value.",
     )
+    archive_url: str | None = Field(
+        default=None,
+        description="Where archived runs are stored, likewise; if unset, with artifacts' bytes."
+        " What was archived under another value is not found.",
+    )
+    consumer_idle_days: float = Field(
+        default=30.0,
+        gt=0,
+        description="Days without a commit after which a consumer of the feed no longer keeps"
+        " events from being archived.",
+    )
     payload_inline_bytes: int = Field(
         default=1 << 20,
         ge=1 << 10,

@@ -25,7 +25,7 @@ NOT_SENT = {
     *("Run", "Event.seq", "Output.revision", "Payload.json", "FeedEntry", "Consumer"),
     *("Config", "ConfigVersion", "ConfigLabel", "LabelMove", "Artifact"),
     *("SearchHit", "SearchHighlight", "ForkBase", "StatisticsRow"),
-    *("Token", "Principal", "AdminRecord", "Hold", "Removal"),
+    *("Token", "Principal", "AdminRecord", "Hold", "Removal", "Archive"),
 }
 ANSWERS = re.compile(
     r".*Response$|(Feed)?(CaughtUp|Heartbeat)|EndOfRun|EventBatch|FeedBatch|ChainBreak"

@@ -1987,6 +1987,281 @@ func (x *ListRemovalsResponse) GetNextPageToken() string {
 	return ""
 }
 
+// ArchiveRunRequest names a run to archive.
+type ArchiveRunRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The tenant.
+	// Bounds: 0..200 characters: letters, digits and ._-/:@+~, a letter or digit first.
+	Project string `protobuf:"bytes,1,opt,name=project,proto3" json:"project,omitempty"`
+	// The run.
+	// Bounds: 1..200 characters.
+	RunId string `protobuf:"bytes,2,opt,name=run_id,json=runId,proto3" json:"run_id,omitempty"`
+	// Why, for people. It is kept in the record, so it should name nobody.
+	// Bounds: 1..1000 characters.
+	Reason string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	// Archive the run only if this is its last seq. Unset means unconditional.
+	// Bounds: 0..9223372036854775807.
+	ExpectedLastSeq *int64 `protobuf:"varint,4,opt,name=expected_last_seq,json=expectedLastSeq,proto3,oneof" json:"expected_last_seq,omitempty"`
+	// Makes a repeat safe: the archive that was decided is returned again, as far as it has come.
+	// Empty: the call is not to be repeated.
+	// Bounds: 0..200 characters.
+	RequestId     string `protobuf:"bytes,5,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ArchiveRunRequest) Reset() {
+	*x = ArchiveRunRequest{}
+	mi := &file_runstore_v1_admin_service_proto_msgTypes[30]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ArchiveRunRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ArchiveRunRequest) ProtoMessage() {}
+
+func (x *ArchiveRunRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_runstore_v1_admin_service_proto_msgTypes[30]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ArchiveRunRequest.ProtoReflect.Descriptor instead.
+func (*ArchiveRunRequest) Descriptor() ([]byte, []int) {
+	return file_runstore_v1_admin_service_proto_rawDescGZIP(), []int{30}
+}
+
+func (x *ArchiveRunRequest) GetProject() string {
+	if x != nil {
+		return x.Project
+	}
+	return ""
+}
+
+func (x *ArchiveRunRequest) GetRunId() string {
+	if x != nil {
+		return x.RunId
+	}
+	return ""
+}
+
+func (x *ArchiveRunRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *ArchiveRunRequest) GetExpectedLastSeq() int64 {
+	if x != nil && x.ExpectedLastSeq != nil {
+		return *x.ExpectedLastSeq
+	}
+	return 0
+}
+
+func (x *ArchiveRunRequest) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+// ArchiveRunResponse is the archive that was decided.
+type ArchiveRunResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The archive; that of an earlier call if it has all events, or has not been finished.
+	Archive *Archive `protobuf:"bytes,1,opt,name=archive,proto3" json:"archive,omitempty"`
+	// Whether an earlier request with this `request_id` decided it.
+	Deduplicated  bool `protobuf:"varint,2,opt,name=deduplicated,proto3" json:"deduplicated,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ArchiveRunResponse) Reset() {
+	*x = ArchiveRunResponse{}
+	mi := &file_runstore_v1_admin_service_proto_msgTypes[31]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ArchiveRunResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ArchiveRunResponse) ProtoMessage() {}
+
+func (x *ArchiveRunResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_runstore_v1_admin_service_proto_msgTypes[31]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ArchiveRunResponse.ProtoReflect.Descriptor instead.
+func (*ArchiveRunResponse) Descriptor() ([]byte, []int) {
+	return file_runstore_v1_admin_service_proto_rawDescGZIP(), []int{31}
+}
+
+func (x *ArchiveRunResponse) GetArchive() *Archive {
+	if x != nil {
+		return x.Archive
+	}
+	return nil
+}
+
+func (x *ArchiveRunResponse) GetDeduplicated() bool {
+	if x != nil {
+		return x.Deduplicated
+	}
+	return false
+}
+
+// RestoreRunRequest names a run to restore.
+type RestoreRunRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The tenant.
+	// Bounds: 0..200 characters: letters, digits and ._-/:@+~, a letter or digit first.
+	Project string `protobuf:"bytes,1,opt,name=project,proto3" json:"project,omitempty"`
+	// The run.
+	// Bounds: 1..200 characters.
+	RunId string `protobuf:"bytes,2,opt,name=run_id,json=runId,proto3" json:"run_id,omitempty"`
+	// Why, for people. It is kept in the record, so it should name nobody.
+	// Bounds: 1..1000 characters.
+	Reason string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	// Makes a repeat safe: the first answer is returned again. Empty: the call is not to be repeated.
+	// Bounds: 0..200 characters.
+	RequestId     string `protobuf:"bytes,4,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RestoreRunRequest) Reset() {
+	*x = RestoreRunRequest{}
+	mi := &file_runstore_v1_admin_service_proto_msgTypes[32]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RestoreRunRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RestoreRunRequest) ProtoMessage() {}
+
+func (x *RestoreRunRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_runstore_v1_admin_service_proto_msgTypes[32]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RestoreRunRequest.ProtoReflect.Descriptor instead.
+func (*RestoreRunRequest) Descriptor() ([]byte, []int) {
+	return file_runstore_v1_admin_service_proto_rawDescGZIP(), []int{32}
+}
+
+func (x *RestoreRunRequest) GetProject() string {
+	if x != nil {
+		return x.Project
+	}
+	return ""
+}
+
+func (x *RestoreRunRequest) GetRunId() string {
+	if x != nil {
+		return x.RunId
+	}
+	return ""
+}
+
+func (x *RestoreRunRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *RestoreRunRequest) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+// RestoreRunResponse is the archive whose events were restored.
+type RestoreRunResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The archive.
+	Archive *Archive `protobuf:"bytes,1,opt,name=archive,proto3" json:"archive,omitempty"`
+	// Whether an earlier request with this `request_id` restored the run.
+	Deduplicated  bool `protobuf:"varint,2,opt,name=deduplicated,proto3" json:"deduplicated,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RestoreRunResponse) Reset() {
+	*x = RestoreRunResponse{}
+	mi := &file_runstore_v1_admin_service_proto_msgTypes[33]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RestoreRunResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RestoreRunResponse) ProtoMessage() {}
+
+func (x *RestoreRunResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_runstore_v1_admin_service_proto_msgTypes[33]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RestoreRunResponse.ProtoReflect.Descriptor instead.
+func (*RestoreRunResponse) Descriptor() ([]byte, []int) {
+	return file_runstore_v1_admin_service_proto_rawDescGZIP(), []int{33}
+}
+
+func (x *RestoreRunResponse) GetArchive() *Archive {
+	if x != nil {
+		return x.Archive
+	}
+	return nil
+}
+
+func (x *RestoreRunResponse) GetDeduplicated() bool {
+	if x != nil {
+		return x.Deduplicated
+	}
+	return false
+}
+
 var File_runstore_v1_admin_service_proto protoreflect.FileDescriptor
 
 const file_runstore_v1_admin_service_proto_rawDesc = "" +
@@ -2124,7 +2399,28 @@ const file_runstore_v1_admin_service_proto_rawDesc = "" +
 	"page_token\x18\x04 \x01(\tR\tpageToken\"p\n" +
 	"\x14ListRemovalsResponse\x120\n" +
 	"\bremovals\x18\x01 \x03(\v2\x14.runstore.v1.RemovalR\bremovals\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken2\xd2\t\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xc2\x01\n" +
+	"\x11ArchiveRunRequest\x12\x18\n" +
+	"\aproject\x18\x01 \x01(\tR\aproject\x12\x15\n" +
+	"\x06run_id\x18\x02 \x01(\tR\x05runId\x12\x16\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\x12/\n" +
+	"\x11expected_last_seq\x18\x04 \x01(\x03H\x00R\x0fexpectedLastSeq\x88\x01\x01\x12\x1d\n" +
+	"\n" +
+	"request_id\x18\x05 \x01(\tR\trequestIdB\x14\n" +
+	"\x12_expected_last_seq\"h\n" +
+	"\x12ArchiveRunResponse\x12.\n" +
+	"\aarchive\x18\x01 \x01(\v2\x14.runstore.v1.ArchiveR\aarchive\x12\"\n" +
+	"\fdeduplicated\x18\x02 \x01(\bR\fdeduplicated\"{\n" +
+	"\x11RestoreRunRequest\x12\x18\n" +
+	"\aproject\x18\x01 \x01(\tR\aproject\x12\x15\n" +
+	"\x06run_id\x18\x02 \x01(\tR\x05runId\x12\x16\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\x12\x1d\n" +
+	"\n" +
+	"request_id\x18\x04 \x01(\tR\trequestId\"h\n" +
+	"\x12RestoreRunResponse\x12.\n" +
+	"\aarchive\x18\x01 \x01(\v2\x14.runstore.v1.ArchiveR\aarchive\x12\"\n" +
+	"\fdeduplicated\x18\x02 \x01(\bR\fdeduplicated2\xf0\n" +
+	"\n" +
 	"\fAdminService\x12A\n" +
 	"\x06WhoAmI\x12\x1a.runstore.v1.WhoAmIRequest\x1a\x1b.runstore.v1.WhoAmIResponse\x12S\n" +
 	"\fListProjects\x12 .runstore.v1.ListProjectsRequest\x1a!.runstore.v1.ListProjectsResponse\x12P\n" +
@@ -2141,7 +2437,11 @@ const file_runstore_v1_admin_service_proto_rawDesc = "" +
 	"\vReleaseHold\x12\x1f.runstore.v1.ReleaseHoldRequest\x1a .runstore.v1.ReleaseHoldResponse\x12J\n" +
 	"\tListHolds\x12\x1d.runstore.v1.ListHoldsRequest\x1a\x1e.runstore.v1.ListHoldsResponse\x12J\n" +
 	"\tDeleteRun\x12\x1d.runstore.v1.DeleteRunRequest\x1a\x1e.runstore.v1.DeleteRunResponse\x12S\n" +
-	"\fListRemovals\x12 .runstore.v1.ListRemovalsRequest\x1a!.runstore.v1.ListRemovalsResponseB\x88\x01\n" +
+	"\fListRemovals\x12 .runstore.v1.ListRemovalsRequest\x1a!.runstore.v1.ListRemovalsResponse\x12M\n" +
+	"\n" +
+	"ArchiveRun\x12\x1e.runstore.v1.ArchiveRunRequest\x1a\x1f.runstore.v1.ArchiveRunResponse\x12M\n" +
+	"\n" +
+	"RestoreRun\x12\x1e.runstore.v1.RestoreRunRequest\x1a\x1f.runstore.v1.RestoreRunResponseB\x88\x01\n" +
 	"\x0fcom.runstore.v1B\x11AdminServiceProtoP\x01Z5github.com/runstore/runstore/clients/go/v1;runstorev1\xaa\x02\vRunstore.V1\xca\x02\vRunstore\\V1\xea\x02\fRunstore::V1b\x06proto3"
 
 var (
@@ -2156,7 +2456,7 @@ func file_runstore_v1_admin_service_proto_rawDescGZIP() []byte {
 	return file_runstore_v1_admin_service_proto_rawDescData
 }
 
-var file_runstore_v1_admin_service_proto_msgTypes = make([]protoimpl.MessageInfo, 30)
+var file_runstore_v1_admin_service_proto_msgTypes = make([]protoimpl.MessageInfo, 34)
 var file_runstore_v1_admin_service_proto_goTypes = []any{
 	(*WhoAmIRequest)(nil),              // 0: runstore.v1.WhoAmIRequest
 	(*WhoAmIResponse)(nil),             // 1: runstore.v1.WhoAmIResponse
@@ -2188,72 +2488,83 @@ var file_runstore_v1_admin_service_proto_goTypes = []any{
 	(*DeleteRunResponse)(nil),          // 27: runstore.v1.DeleteRunResponse
 	(*ListRemovalsRequest)(nil),        // 28: runstore.v1.ListRemovalsRequest
 	(*ListRemovalsResponse)(nil),       // 29: runstore.v1.ListRemovalsResponse
-	(*Principal)(nil),                  // 30: runstore.v1.Principal
-	(*Grant)(nil),                      // 31: runstore.v1.Grant
-	(*timestamppb.Timestamp)(nil),      // 32: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),        // 33: google.protobuf.Duration
-	(*Token)(nil),                      // 34: runstore.v1.Token
-	(*Limits)(nil),                     // 35: runstore.v1.Limits
-	(*AdminRecord)(nil),                // 36: runstore.v1.AdminRecord
-	(*RunSelection)(nil),               // 37: runstore.v1.RunSelection
-	(*Hold)(nil),                       // 38: runstore.v1.Hold
-	(*Removal)(nil),                    // 39: runstore.v1.Removal
+	(*ArchiveRunRequest)(nil),          // 30: runstore.v1.ArchiveRunRequest
+	(*ArchiveRunResponse)(nil),         // 31: runstore.v1.ArchiveRunResponse
+	(*RestoreRunRequest)(nil),          // 32: runstore.v1.RestoreRunRequest
+	(*RestoreRunResponse)(nil),         // 33: runstore.v1.RestoreRunResponse
+	(*Principal)(nil),                  // 34: runstore.v1.Principal
+	(*Grant)(nil),                      // 35: runstore.v1.Grant
+	(*timestamppb.Timestamp)(nil),      // 36: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),        // 37: google.protobuf.Duration
+	(*Token)(nil),                      // 38: runstore.v1.Token
+	(*Limits)(nil),                     // 39: runstore.v1.Limits
+	(*AdminRecord)(nil),                // 40: runstore.v1.AdminRecord
+	(*RunSelection)(nil),               // 41: runstore.v1.RunSelection
+	(*Hold)(nil),                       // 42: runstore.v1.Hold
+	(*Removal)(nil),                    // 43: runstore.v1.Removal
+	(*Archive)(nil),                    // 44: runstore.v1.Archive
 }
 var file_runstore_v1_admin_service_proto_depIdxs = []int32{
-	30, // 0: runstore.v1.WhoAmIResponse.principal:type_name -> runstore.v1.Principal
-	31, // 1: runstore.v1.WhoAmIResponse.grants:type_name -> runstore.v1.Grant
-	32, // 2: runstore.v1.WhoAmIResponse.expires_at:type_name -> google.protobuf.Timestamp
-	31, // 3: runstore.v1.CreateTokenRequest.grants:type_name -> runstore.v1.Grant
-	33, // 4: runstore.v1.CreateTokenRequest.lifetime:type_name -> google.protobuf.Duration
-	34, // 5: runstore.v1.CreateTokenResponse.token:type_name -> runstore.v1.Token
-	34, // 6: runstore.v1.ListTokensResponse.tokens:type_name -> runstore.v1.Token
-	34, // 7: runstore.v1.RevokeTokenResponse.token:type_name -> runstore.v1.Token
-	35, // 8: runstore.v1.SetLimitsRequest.limits:type_name -> runstore.v1.Limits
-	35, // 9: runstore.v1.SetLimitsResponse.limits:type_name -> runstore.v1.Limits
-	35, // 10: runstore.v1.GetLimitsResponse.limits:type_name -> runstore.v1.Limits
-	32, // 11: runstore.v1.GetLimitsResponse.updated_at:type_name -> google.protobuf.Timestamp
-	36, // 12: runstore.v1.ListAdminRecordsResponse.records:type_name -> runstore.v1.AdminRecord
-	37, // 13: runstore.v1.PlaceHoldRequest.filter:type_name -> runstore.v1.RunSelection
-	38, // 14: runstore.v1.PlaceHoldResponse.hold:type_name -> runstore.v1.Hold
-	38, // 15: runstore.v1.ReleaseHoldResponse.hold:type_name -> runstore.v1.Hold
-	38, // 16: runstore.v1.ListHoldsResponse.holds:type_name -> runstore.v1.Hold
-	39, // 17: runstore.v1.DeleteRunResponse.removal:type_name -> runstore.v1.Removal
-	39, // 18: runstore.v1.ListRemovalsResponse.removals:type_name -> runstore.v1.Removal
-	0,  // 19: runstore.v1.AdminService.WhoAmI:input_type -> runstore.v1.WhoAmIRequest
-	2,  // 20: runstore.v1.AdminService.ListProjects:input_type -> runstore.v1.ListProjectsRequest
-	4,  // 21: runstore.v1.AdminService.CreateToken:input_type -> runstore.v1.CreateTokenRequest
-	6,  // 22: runstore.v1.AdminService.ListTokens:input_type -> runstore.v1.ListTokensRequest
-	8,  // 23: runstore.v1.AdminService.RevokeToken:input_type -> runstore.v1.RevokeTokenRequest
-	10, // 24: runstore.v1.AdminService.SetLimits:input_type -> runstore.v1.SetLimitsRequest
-	12, // 25: runstore.v1.AdminService.GetLimits:input_type -> runstore.v1.GetLimitsRequest
-	14, // 26: runstore.v1.AdminService.ListAdminRecords:input_type -> runstore.v1.ListAdminRecordsRequest
-	16, // 27: runstore.v1.AdminService.VerifyAdminRecords:input_type -> runstore.v1.VerifyAdminRecordsRequest
-	18, // 28: runstore.v1.AdminService.ExportRun:input_type -> runstore.v1.ExportRunRequest
-	20, // 29: runstore.v1.AdminService.PlaceHold:input_type -> runstore.v1.PlaceHoldRequest
-	22, // 30: runstore.v1.AdminService.ReleaseHold:input_type -> runstore.v1.ReleaseHoldRequest
-	24, // 31: runstore.v1.AdminService.ListHolds:input_type -> runstore.v1.ListHoldsRequest
-	26, // 32: runstore.v1.AdminService.DeleteRun:input_type -> runstore.v1.DeleteRunRequest
-	28, // 33: runstore.v1.AdminService.ListRemovals:input_type -> runstore.v1.ListRemovalsRequest
-	1,  // 34: runstore.v1.AdminService.WhoAmI:output_type -> runstore.v1.WhoAmIResponse
-	3,  // 35: runstore.v1.AdminService.ListProjects:output_type -> runstore.v1.ListProjectsResponse
-	5,  // 36: runstore.v1.AdminService.CreateToken:output_type -> runstore.v1.CreateTokenResponse
-	7,  // 37: runstore.v1.AdminService.ListTokens:output_type -> runstore.v1.ListTokensResponse
-	9,  // 38: runstore.v1.AdminService.RevokeToken:output_type -> runstore.v1.RevokeTokenResponse
-	11, // 39: runstore.v1.AdminService.SetLimits:output_type -> runstore.v1.SetLimitsResponse
-	13, // 40: runstore.v1.AdminService.GetLimits:output_type -> runstore.v1.GetLimitsResponse
-	15, // 41: runstore.v1.AdminService.ListAdminRecords:output_type -> runstore.v1.ListAdminRecordsResponse
-	17, // 42: runstore.v1.AdminService.VerifyAdminRecords:output_type -> runstore.v1.VerifyAdminRecordsResponse
-	19, // 43: runstore.v1.AdminService.ExportRun:output_type -> runstore.v1.ExportRunResponse
-	21, // 44: runstore.v1.AdminService.PlaceHold:output_type -> runstore.v1.PlaceHoldResponse
-	23, // 45: runstore.v1.AdminService.ReleaseHold:output_type -> runstore.v1.ReleaseHoldResponse
-	25, // 46: runstore.v1.AdminService.ListHolds:output_type -> runstore.v1.ListHoldsResponse
-	27, // 47: runstore.v1.AdminService.DeleteRun:output_type -> runstore.v1.DeleteRunResponse
-	29, // 48: runstore.v1.AdminService.ListRemovals:output_type -> runstore.v1.ListRemovalsResponse
-	34, // [34:49] is the sub-list for method output_type
-	19, // [19:34] is the sub-list for method input_type
-	19, // [19:19] is the sub-list for extension type_name
-	19, // [19:19] is the sub-list for extension extendee
-	0,  // [0:19] is the sub-list for field type_name
+	34, // 0: runstore.v1.WhoAmIResponse.principal:type_name -> runstore.v1.Principal
+	35, // 1: runstore.v1.WhoAmIResponse.grants:type_name -> runstore.v1.Grant
+	36, // 2: runstore.v1.WhoAmIResponse.expires_at:type_name -> google.protobuf.Timestamp
+	35, // 3: runstore.v1.CreateTokenRequest.grants:type_name -> runstore.v1.Grant
+	37, // 4: runstore.v1.CreateTokenRequest.lifetime:type_name -> google.protobuf.Duration
+	38, // 5: runstore.v1.CreateTokenResponse.token:type_name -> runstore.v1.Token
+	38, // 6: runstore.v1.ListTokensResponse.tokens:type_name -> runstore.v1.Token
+	38, // 7: runstore.v1.RevokeTokenResponse.token:type_name -> runstore.v1.Token
+	39, // 8: runstore.v1.SetLimitsRequest.limits:type_name -> runstore.v1.Limits
+	39, // 9: runstore.v1.SetLimitsResponse.limits:type_name -> runstore.v1.Limits
+	39, // 10: runstore.v1.GetLimitsResponse.limits:type_name -> runstore.v1.Limits
+	36, // 11: runstore.v1.GetLimitsResponse.updated_at:type_name -> google.protobuf.Timestamp
+	40, // 12: runstore.v1.ListAdminRecordsResponse.records:type_name -> runstore.v1.AdminRecord
+	41, // 13: runstore.v1.PlaceHoldRequest.filter:type_name -> runstore.v1.RunSelection
+	42, // 14: runstore.v1.PlaceHoldResponse.hold:type_name -> runstore.v1.Hold
+	42, // 15: runstore.v1.ReleaseHoldResponse.hold:type_name -> runstore.v1.Hold
+	42, // 16: runstore.v1.ListHoldsResponse.holds:type_name -> runstore.v1.Hold
+	43, // 17: runstore.v1.DeleteRunResponse.removal:type_name -> runstore.v1.Removal
+	43, // 18: runstore.v1.ListRemovalsResponse.removals:type_name -> runstore.v1.Removal
+	44, // 19: runstore.v1.ArchiveRunResponse.archive:type_name -> runstore.v1.Archive
+	44, // 20: runstore.v1.RestoreRunResponse.archive:type_name -> runstore.v1.Archive
+	0,  // 21: runstore.v1.AdminService.WhoAmI:input_type -> runstore.v1.WhoAmIRequest
+	2,  // 22: runstore.v1.AdminService.ListProjects:input_type -> runstore.v1.ListProjectsRequest
+	4,  // 23: runstore.v1.AdminService.CreateToken:input_type -> runstore.v1.CreateTokenRequest
+	6,  // 24: runstore.v1.AdminService.ListTokens:input_type -> runstore.v1.ListTokensRequest
+	8,  // 25: runstore.v1.AdminService.RevokeToken:input_type -> runstore.v1.RevokeTokenRequest
+	10, // 26: runstore.v1.AdminService.SetLimits:input_type -> runstore.v1.SetLimitsRequest
+	12, // 27: runstore.v1.AdminService.GetLimits:input_type -> runstore.v1.GetLimitsRequest
+	14, // 28: runstore.v1.AdminService.ListAdminRecords:input_type -> runstore.v1.ListAdminRecordsRequest
+	16, // 29: runstore.v1.AdminService.VerifyAdminRecords:input_type -> runstore.v1.VerifyAdminRecordsRequest
+	18, // 30: runstore.v1.AdminService.ExportRun:input_type -> runstore.v1.ExportRunRequest
+	20, // 31: runstore.v1.AdminService.PlaceHold:input_type -> runstore.v1.PlaceHoldRequest
+	22, // 32: runstore.v1.AdminService.ReleaseHold:input_type -> runstore.v1.ReleaseHoldRequest
+	24, // 33: runstore.v1.AdminService.ListHolds:input_type -> runstore.v1.ListHoldsRequest
+	26, // 34: runstore.v1.AdminService.DeleteRun:input_type -> runstore.v1.DeleteRunRequest
+	28, // 35: runstore.v1.AdminService.ListRemovals:input_type -> runstore.v1.ListRemovalsRequest
+	30, // 36: runstore.v1.AdminService.ArchiveRun:input_type -> runstore.v1.ArchiveRunRequest
+	32, // 37: runstore.v1.AdminService.RestoreRun:input_type -> runstore.v1.RestoreRunRequest
+	1,  // 38: runstore.v1.AdminService.WhoAmI:output_type -> runstore.v1.WhoAmIResponse
+	3,  // 39: runstore.v1.AdminService.ListProjects:output_type -> runstore.v1.ListProjectsResponse
+	5,  // 40: runstore.v1.AdminService.CreateToken:output_type -> runstore.v1.CreateTokenResponse
+	7,  // 41: runstore.v1.AdminService.ListTokens:output_type -> runstore.v1.ListTokensResponse
+	9,  // 42: runstore.v1.AdminService.RevokeToken:output_type -> runstore.v1.RevokeTokenResponse
+	11, // 43: runstore.v1.AdminService.SetLimits:output_type -> runstore.v1.SetLimitsResponse
+	13, // 44: runstore.v1.AdminService.GetLimits:output_type -> runstore.v1.GetLimitsResponse
+	15, // 45: runstore.v1.AdminService.ListAdminRecords:output_type -> runstore.v1.ListAdminRecordsResponse
+	17, // 46: runstore.v1.AdminService.VerifyAdminRecords:output_type -> runstore.v1.VerifyAdminRecordsResponse
+	19, // 47: runstore.v1.AdminService.ExportRun:output_type -> runstore.v1.ExportRunResponse
+	21, // 48: runstore.v1.AdminService.PlaceHold:output_type -> runstore.v1.PlaceHoldResponse
+	23, // 49: runstore.v1.AdminService.ReleaseHold:output_type -> runstore.v1.ReleaseHoldResponse
+	25, // 50: runstore.v1.AdminService.ListHolds:output_type -> runstore.v1.ListHoldsResponse
+	27, // 51: runstore.v1.AdminService.DeleteRun:output_type -> runstore.v1.DeleteRunResponse
+	29, // 52: runstore.v1.AdminService.ListRemovals:output_type -> runstore.v1.ListRemovalsResponse
+	31, // 53: runstore.v1.AdminService.ArchiveRun:output_type -> runstore.v1.ArchiveRunResponse
+	33, // 54: runstore.v1.AdminService.RestoreRun:output_type -> runstore.v1.RestoreRunResponse
+	38, // [38:55] is the sub-list for method output_type
+	21, // [21:38] is the sub-list for method input_type
+	21, // [21:21] is the sub-list for extension type_name
+	21, // [21:21] is the sub-list for extension extendee
+	0,  // [0:21] is the sub-list for field type_name
 }
 
 func init() { file_runstore_v1_admin_service_proto_init() }
@@ -2267,13 +2578,14 @@ func file_runstore_v1_admin_service_proto_init() {
 		(*PlaceHoldRequest_Filter)(nil),
 	}
 	file_runstore_v1_admin_service_proto_msgTypes[26].OneofWrappers = []any{}
+	file_runstore_v1_admin_service_proto_msgTypes[30].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_runstore_v1_admin_service_proto_rawDesc), len(file_runstore_v1_admin_service_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   30,
+			NumMessages:   34,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

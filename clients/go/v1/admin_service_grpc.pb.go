@@ -34,6 +34,8 @@ const (
 	AdminService_ListHolds_FullMethodName          = "/runstore.v1.AdminService/ListHolds"
 	AdminService_DeleteRun_FullMethodName          = "/runstore.v1.AdminService/DeleteRun"
 	AdminService_ListRemovals_FullMethodName       = "/runstore.v1.AdminService/ListRemovals"
+	AdminService_ArchiveRun_FullMethodName         = "/runstore.v1.AdminService/ArchiveRun"
+	AdminService_RestoreRun_FullMethodName         = "/runstore.v1.AdminService/RestoreRun"
 )
 
 // AdminServiceClient is the client API for AdminService service.
@@ -91,6 +93,18 @@ type AdminServiceClient interface {
 	DeleteRun(ctx context.Context, in *DeleteRunRequest, opts ...grpc.CallOption) (*DeleteRunResponse, error)
 	// ListRemovals returns what was removed, newest first. It names no run: a removal's record does.
 	ListRemovals(ctx context.Context, in *ListRemovalsRequest, opts ...grpc.CallOption) (*ListRemovalsResponse, error)
+	// ArchiveRun moves the events of a run that has ended to the object store. Once files with its
+	// whole history were written and read back, the events are read from them, by calls that say
+	// `read_archive`; others are EVENTS_ARCHIVED. Then their rows are removed. It returns once that is
+	// decided; repeated, it returns how far it has come. A run that has not been completed is RUN_OPEN,
+	// unless an external engine owns its status; one that is held is RUN_HELD; one that has forks is
+	// RUN_IN_USE; one that is not at `expected_last_seq` is SEQ_CONFLICT; one that has no events of its
+	// own is ARCHIVE_NOT_FOUND.
+	ArchiveRun(ctx context.Context, in *ArchiveRunRequest, opts ...grpc.CallOption) (*ArchiveRunResponse, error)
+	// RestoreRun puts the rows of a run's archived events back as they were, all or none, and publishes
+	// nothing. The archive is verified first, and is ARCHIVE_INVALID if it is not what was written. A
+	// run that is not archived is ARCHIVE_NOT_FOUND.
+	RestoreRun(ctx context.Context, in *RestoreRunRequest, opts ...grpc.CallOption) (*RestoreRunResponse, error)
 }
 
 type adminServiceClient struct {
@@ -260,6 +274,26 @@ func (c *adminServiceClient) ListRemovals(ctx context.Context, in *ListRemovalsR
 	return out, nil
 }
 
+func (c *adminServiceClient) ArchiveRun(ctx context.Context, in *ArchiveRunRequest, opts ...grpc.CallOption) (*ArchiveRunResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ArchiveRunResponse)
+	err := c.cc.Invoke(ctx, AdminService_ArchiveRun_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *adminServiceClient) RestoreRun(ctx context.Context, in *RestoreRunRequest, opts ...grpc.CallOption) (*RestoreRunResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(RestoreRunResponse)
+	err := c.cc.Invoke(ctx, AdminService_RestoreRun_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // AdminServiceServer is the server API for AdminService service.
 // All implementations must embed UnimplementedAdminServiceServer
 // for forward compatibility.
@@ -315,6 +349,18 @@ type AdminServiceServer interface {
 	DeleteRun(context.Context, *DeleteRunRequest) (*DeleteRunResponse, error)
 	// ListRemovals returns what was removed, newest first. It names no run: a removal's record does.
 	ListRemovals(context.Context, *ListRemovalsRequest) (*ListRemovalsResponse, error)
+	// ArchiveRun moves the events of a run that has ended to the object store. Once files with its
+	// whole history were written and read back, the events are read from them, by calls that say
+	// `read_archive`; others are EVENTS_ARCHIVED. Then their rows are removed. It returns once that is
+	// decided; repeated, it returns how far it has come. A run that has not been completed is RUN_OPEN,
+	// unless an external engine owns its status; one that is held is RUN_HELD; one that has forks is
+	// RUN_IN_USE; one that is not at `expected_last_seq` is SEQ_CONFLICT; one that has no events of its
+	// own is ARCHIVE_NOT_FOUND.
+	ArchiveRun(context.Context, *ArchiveRunRequest) (*ArchiveRunResponse, error)
+	// RestoreRun puts the rows of a run's archived events back as they were, all or none, and publishes
+	// nothing. The archive is verified first, and is ARCHIVE_INVALID if it is not what was written. A
+	// run that is not archived is ARCHIVE_NOT_FOUND.
+	RestoreRun(context.Context, *RestoreRunRequest) (*RestoreRunResponse, error)
 	mustEmbedUnimplementedAdminServiceServer()
 }
 
@@ -369,6 +415,12 @@ func (UnimplementedAdminServiceServer) DeleteRun(context.Context, *DeleteRunRequ
 }
 func (UnimplementedAdminServiceServer) ListRemovals(context.Context, *ListRemovalsRequest) (*ListRemovalsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListRemovals not implemented")
+}
+func (UnimplementedAdminServiceServer) ArchiveRun(context.Context, *ArchiveRunRequest) (*ArchiveRunResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ArchiveRun not implemented")
+}
+func (UnimplementedAdminServiceServer) RestoreRun(context.Context, *RestoreRunRequest) (*RestoreRunResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method RestoreRun not implemented")
 }
 func (UnimplementedAdminServiceServer) mustEmbedUnimplementedAdminServiceServer() {}
 func (UnimplementedAdminServiceServer) testEmbeddedByValue()                      {}
@@ -654,6 +706,42 @@ func _AdminService_ListRemovals_Handler(srv interface{}, ctx context.Context, de
 	return interceptor(ctx, in, info, handler)
 }
 
+func _AdminService_ArchiveRun_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ArchiveRunRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServiceServer).ArchiveRun(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AdminService_ArchiveRun_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServiceServer).ArchiveRun(ctx, req.(*ArchiveRunRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _AdminService_RestoreRun_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RestoreRunRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServiceServer).RestoreRun(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AdminService_RestoreRun_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServiceServer).RestoreRun(ctx, req.(*RestoreRunRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // AdminService_ServiceDesc is the grpc.ServiceDesc for AdminService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -716,6 +804,14 @@ var AdminService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ListRemovals",
 			Handler:    _AdminService_ListRemovals_Handler,
+		},
+		{
+			MethodName: "ArchiveRun",
+			Handler:    _AdminService_ArchiveRun_Handler,
+		},
+		{
+			MethodName: "RestoreRun",
+			Handler:    _AdminService_RestoreRun_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{

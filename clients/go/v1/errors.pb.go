@@ -165,6 +165,18 @@ const (
 	// ALREADY_EXISTS. A run of this id was deleted, and no other run ever gets its id. Metadata:
 	// project, run_id. Choose another id.
 	ErrorReason_ERROR_REASON_RUN_ID_RESERVED ErrorReason = 47
+	// OUT_OF_RANGE. Events that the call is about are in the archive. Metadata, of a run: run_id,
+	// first_seq (the first event that is not), snapshot_seq (that of the run's latest snapshot, or of
+	// the one that is replayed from; 0: none); of the feed: first_position (from there on no entry is
+	// archived). Read from there on, set `read_archive` or, for the feed, `allow_gaps`; or restore the
+	// run.
+	ErrorReason_ERROR_REASON_EVENTS_ARCHIVED ErrorReason = 48
+	// NOT_FOUND. No events of the run are in an archive; or it has none that could be. Metadata:
+	// run_id. The events, if there are any, are read as ever.
+	ErrorReason_ERROR_REASON_ARCHIVE_NOT_FOUND ErrorReason = 49
+	// INVALID_ARGUMENT. The archive is not what was written: something else changed it. Metadata:
+	// run_id, file, problem. Put the file back, from a version or a backup of the bucket.
+	ErrorReason_ERROR_REASON_ARCHIVE_INVALID ErrorReason = 50
 	// INTERNAL. A defect of the service; its log has the details under the request's id. Metadata:
 	// request_id. Report it.
 	ErrorReason_ERROR_REASON_INTERNAL ErrorReason = 18
@@ -216,6 +228,9 @@ var (
 		45: "ERROR_REASON_RUN_OPEN",
 		46: "ERROR_REASON_RUN_IN_USE",
 		47: "ERROR_REASON_RUN_ID_RESERVED",
+		48: "ERROR_REASON_EVENTS_ARCHIVED",
+		49: "ERROR_REASON_ARCHIVE_NOT_FOUND",
+		50: "ERROR_REASON_ARCHIVE_INVALID",
 		18: "ERROR_REASON_INTERNAL",
 	}
 	ErrorReason_value = map[string]int32{
@@ -262,6 +277,9 @@ var (
 		"ERROR_REASON_RUN_OPEN":                 45,
 		"ERROR_REASON_RUN_IN_USE":               46,
 		"ERROR_REASON_RUN_ID_RESERVED":          47,
+		"ERROR_REASON_EVENTS_ARCHIVED":          48,
+		"ERROR_REASON_ARCHIVE_NOT_FOUND":        49,
+		"ERROR_REASON_ARCHIVE_INVALID":          50,
 		"ERROR_REASON_INTERNAL":                 18,
 	}
 )
@@ -297,7 +315,7 @@ var File_runstore_v1_errors_proto protoreflect.FileDescriptor
 
 const file_runstore_v1_errors_proto_rawDesc = "" +
 	"\n" +
-	"\x18runstore/v1/errors.proto\x12\vrunstore.v1*\xe1\v\n" +
+	"\x18runstore/v1/errors.proto\x12\vrunstore.v1*\xc9\f\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12 \n" +
 	"\x1cERROR_REASON_INVALID_REQUEST\x10\x01\x12\"\n" +
@@ -342,7 +360,10 @@ const file_runstore_v1_errors_proto_rawDesc = "" +
 	"\x1bERROR_REASON_HOLD_NOT_FOUND\x10,\x12\x19\n" +
 	"\x15ERROR_REASON_RUN_OPEN\x10-\x12\x1b\n" +
 	"\x17ERROR_REASON_RUN_IN_USE\x10.\x12 \n" +
-	"\x1cERROR_REASON_RUN_ID_RESERVED\x10/\x12\x19\n" +
+	"\x1cERROR_REASON_RUN_ID_RESERVED\x10/\x12 \n" +
+	"\x1cERROR_REASON_EVENTS_ARCHIVED\x100\x12\"\n" +
+	"\x1eERROR_REASON_ARCHIVE_NOT_FOUND\x101\x12 \n" +
+	"\x1cERROR_REASON_ARCHIVE_INVALID\x102\x12\x19\n" +
 	"\x15ERROR_REASON_INTERNAL\x10\x12B\x82\x01\n" +
 	"\x0fcom.runstore.v1B\vErrorsProtoP\x01Z5github.com/runstore/runstore/clients/go/v1;runstorev1\xaa\x02\vRunstore.V1\xca\x02\vRunstore\\V1\xea\x02\fRunstore::V1b\x06proto3"
 

@@ -82,6 +82,7 @@ ACCESS: Mapping[str, Rule] = {
     **_of("AdminService", _OWN, "CreateToken ListTokens RevokeToken"),
     **_of("AdminService", _OWN, "ListAdminRecords VerifyAdminRecords"),
     **_of("AdminService", _ADMINISTER, "PlaceHold ReleaseHold ListHolds DeleteRun"),
+    **_of("AdminService", _ADMINISTER, "ArchiveRun RestoreRun"),
     **_of("AdminService", _OPERATE, "SetLimits GetLimits"),
     **_of("AdminService", _READ, "ExportRun ListRemovals"),
 }

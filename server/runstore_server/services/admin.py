@@ -4,21 +4,20 @@ what was done about all that.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any
 
 from google.protobuf.message import Message
 from runstore.v1 import admin_service_pb2 as rpc
 from runstore.v1.admin_service_pb2_grpc import AdminServiceServicer
 from runstore_storage.contract.access import SERVER, Grant, Role, allowed
 from runstore_storage.contract.admin import Act, AdminStore, TokenCursor
+from runstore_storage.contract.archives import ArchiveStore
 from runstore_storage.contract.errors import StorageError, StorageUnavailable
 from runstore_storage.contract.heads import RunKey
 from runstore_storage.contract.holds import HoldCursor, HoldStore
 from runstore_storage.contract.removals import RemovalStore
-from runstore_storage.contract.times import microseconds, time_at
 
 from runstore_server.convert.admin import (
     act_of,
@@ -31,6 +30,7 @@ from runstore_server.convert.admin import (
     record_message,
     token_message,
 )
+from runstore_server.convert.archives import archive_message
 from runstore_server.convert.holds import hold_message, new_hold_of
 from runstore_server.convert.removals import removal_message
 from runstore_server.convert.runs import project_of
@@ -39,22 +39,26 @@ from runstore_server.edge.errors import PermissionDenied, reason_of
 from runstore_server.edge.identity import current_identity
 from runstore_server.edge.requests import request_id
 from runstore_server.identity.tokens import new_token
-from runstore_server.pages import page_tokens
+from runstore_server.pages import page_tokens, time_tokens
 from runstore_server.pages.sizes import DEFAULT_LONG_PAGE, DEFAULT_PAGE
 from runstore_server.services.archives import Archives
 from runstore_server.validation.requests import admit
 
-Cursor = TypeVar("Cursor", TokenCursor, HoldCursor)
-
 
 class AdminService(AdminServiceServicer):
     def __init__(
-        self, admin: AdminStore, holds: HoldStore, removals: RemovalStore, archives: Archives
+        self,
+        admin: AdminStore,
+        holds: HoldStore,
+        removals: RemovalStore,
+        archives: ArchiveStore,
+        exports: Archives,
     ) -> None:
         self._admin = admin
         self._holds = holds
         self._removals = removals
         self._archives = archives
+        self._exports = exports
 
     async def WhoAmI(self, request: rpc.WhoAmIRequest, _context: Any) -> rpc.WhoAmIResponse:
         await admit(request)
@@ -103,12 +107,12 @@ class AdminService(AdminServiceServicer):
         page = await self._admin.list_tokens(
             owner_of(request),
             limit=request.page_size or DEFAULT_PAGE,
-            after=_cursor(request, TokenCursor),
+            after=time_tokens.read(request, TokenCursor),
         )
         after = page.next_after
         return rpc.ListTokensResponse(
             tokens=[token_message(each) for each in page.items],
-            next_page_token=_token_after(request, after.created_at, after.token_id)
+            next_page_token=time_tokens.issue(request, after.created_at, after.token_id)
             if after
             else "",
         )
@@ -169,7 +173,7 @@ class AdminService(AdminServiceServicer):
     def ExportRun(
         self, request: rpc.ExportRunRequest, context: Any
     ) -> AsyncIterator[rpc.ExportRunResponse]:
-        return self._archives.ExportRun(request, context)
+        return self._exports.ExportRun(request, context)
 
     async def PlaceHold(self, request: rpc.PlaceHoldRequest, context: Any) -> rpc.PlaceHoldResponse:
         await admit(request)
@@ -195,12 +199,14 @@ class AdminService(AdminServiceServicer):
             run_id=request.run_id,
             released=request.include_released,
             limit=request.page_size or DEFAULT_PAGE,
-            after=_cursor(request, HoldCursor),
+            after=time_tokens.read(request, HoldCursor),
         )
         after = page.next_after
         return rpc.ListHoldsResponse(
             holds=[hold_message(each) for each in page.items],
-            next_page_token=_token_after(request, after.placed_at, after.hold_id) if after else "",
+            next_page_token=time_tokens.issue(request, after.placed_at, after.hold_id)
+            if after
+            else "",
         )
 
     async def DeleteRun(self, request: rpc.DeleteRunRequest, context: Any) -> rpc.DeleteRunResponse:
@@ -228,6 +234,28 @@ class AdminService(AdminServiceServicer):
             next_page_token=page_tokens.following(request, page.next_after),
         )
 
+    async def ArchiveRun(
+        self, request: rpc.ArchiveRunRequest, context: Any
+    ) -> rpc.ArchiveRunResponse:
+        await admit(request)
+        is_expected = request.HasField("expected_last_seq")
+        async with self._recorded(_act(request, f"runs/{request.run_id}", context)) as act:
+            archive, is_repeat = await self._archives.archive_run(
+                RunKey(project_of(request.project), request.run_id),
+                expected_last_seq=request.expected_last_seq if is_expected else None,
+                act=act,
+            )
+        return rpc.ArchiveRunResponse(archive=archive_message(archive), deduplicated=is_repeat)
+
+    async def RestoreRun(
+        self, request: rpc.RestoreRunRequest, context: Any
+    ) -> rpc.RestoreRunResponse:
+        await admit(request)
+        key = RunKey(project_of(request.project), request.run_id)
+        async with self._recorded(_act(request, f"runs/{request.run_id}", context)) as act:
+            archive, is_repeat = await self._archives.restore_run(key, act)
+        return rpc.RestoreRunResponse(archive=archive_message(archive), deduplicated=is_repeat)
+
     async def record_refusal(self, request: Message, error: Exception, context: Any) -> None:
         """Record a call that was refused at the edge, if it would have changed something."""
         if isinstance(request, _ACTS):
@@ -252,6 +280,8 @@ _ACTS = (
     rpc.PlaceHoldRequest,
     rpc.ReleaseHoldRequest,
     rpc.DeleteRunRequest,
+    rpc.ArchiveRunRequest,
+    rpc.RestoreRunRequest,
 )
 
 
@@ -274,18 +304,3 @@ def _check_holds(grant: Grant) -> None:
         own.contains(grant) for own in grants
     ):
         raise PermissionDenied(grant.pattern, grant.role)
-
-
-def _cursor(
-    request: rpc.ListTokensRequest | rpc.ListHoldsRequest, of: Callable[[datetime, str], Cursor]
-) -> Cursor | None:
-    """Where the page before ended, by a time and an id; None for the first page."""
-    if not request.page_token:
-        return None
-    at, id_ = page_tokens.read(request, request.page_token)
-    return of(time_at(int(at)), id_)
-
-
-def _token_after(request: Message, at: datetime, id_: str) -> str:
-    """The token of the page behind that, as `_cursor` reads it."""
-    return page_tokens.issue(request, [microseconds(at), id_])

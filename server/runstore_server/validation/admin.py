@@ -1,4 +1,4 @@
-"""Grants, tokens, limits, holds and removals."""
+"""Grants, tokens, limits, holds, removals and archives."""
 
 from __future__ import annotations
 
@@ -118,6 +118,18 @@ RULES: Rules = {
             "expected_last_seq": SEQ,
             "request_id": ID,
         }
+    ),
+    "ArchiveRunRequest": MessageRules(
+        OF_PROJECT
+        | {
+            "run_id": REQUIRED_ID,
+            "reason": REASON,
+            "expected_last_seq": SEQ,
+            "request_id": ID,
+        }
+    ),
+    "RestoreRunRequest": MessageRules(
+        OF_PROJECT | {"run_id": REQUIRED_ID, "reason": REASON, "request_id": ID}
     ),
     "ListRemovalsRequest": MessageRules(OF_PROJECT | {"run_id": ID} | PAGED),
     "ListHoldsRequest": MessageRules(OF_PROJECT | {"run_id": ID} | PAGED),

@@ -39,6 +39,7 @@ READ = (
 WRITE = "ResumeRun ForkRun RegisterVersion CommitPosition"
 ADMINISTER = (
     "SetLabel RemoveLabel DeleteSnapshots ResetConsumer PlaceHold ReleaseHold ListHolds DeleteRun"
+    " ArchiveRun RestoreRun"
 )
 OWN = "CreateToken ListTokens RevokeToken ListAdminRecords VerifyAdminRecords"
 OPERATE = "SetLimits GetLimits"

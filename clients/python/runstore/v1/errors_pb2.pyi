@@ -200,6 +200,21 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """ALREADY_EXISTS. A run of this id was deleted, and no other run ever gets its id. Metadata:
     project, run_id. Choose another id.
     """
+    ERROR_REASON_EVENTS_ARCHIVED: _ErrorReason.ValueType  # 48
+    """OUT_OF_RANGE. Events that the call is about are in the archive. Metadata, of a run: run_id,
+    first_seq (the first event that is not), snapshot_seq (that of the run's latest snapshot, or of
+    the one that is replayed from; 0: none); of the feed: first_position (from there on no entry is
+    archived). Read from there on, set `read_archive` or, for the feed, `allow_gaps`; or restore the
+    run.
+    """
+    ERROR_REASON_ARCHIVE_NOT_FOUND: _ErrorReason.ValueType  # 49
+    """NOT_FOUND. No events of the run are in an archive; or it has none that could be. Metadata:
+    run_id. The events, if there are any, are read as ever.
+    """
+    ERROR_REASON_ARCHIVE_INVALID: _ErrorReason.ValueType  # 50
+    """INVALID_ARGUMENT. The archive is not what was written: something else changed it. Metadata:
+    run_id, file, problem. Put the file back, from a version or a backup of the bucket.
+    """
     ERROR_REASON_INTERNAL: _ErrorReason.ValueType  # 18
     """INTERNAL. A defect of the service; its log has the details under the request's id. Metadata:
     request_id. Report it.
@@ -388,6 +403,21 @@ fork_run_id (one of the forks). Nothing was removed; delete the forks first.
 ERROR_REASON_RUN_ID_RESERVED: ErrorReason.ValueType  # 47
 """ALREADY_EXISTS. A run of this id was deleted, and no other run ever gets its id. Metadata:
 project, run_id. Choose another id.
+"""
+ERROR_REASON_EVENTS_ARCHIVED: ErrorReason.ValueType  # 48
+"""OUT_OF_RANGE. Events that the call is about are in the archive. Metadata, of a run: run_id,
+first_seq (the first event that is not), snapshot_seq (that of the run's latest snapshot, or of
+the one that is replayed from; 0: none); of the feed: first_position (from there on no entry is
+archived). Read from there on, set `read_archive` or, for the feed, `allow_gaps`; or restore the
+run.
+"""
+ERROR_REASON_ARCHIVE_NOT_FOUND: ErrorReason.ValueType  # 49
+"""NOT_FOUND. No events of the run are in an archive; or it has none that could be. Metadata:
+run_id. The events, if there are any, are read as ever.
+"""
+ERROR_REASON_ARCHIVE_INVALID: ErrorReason.ValueType  # 50
+"""INVALID_ARGUMENT. The archive is not what was written: something else changed it. Metadata:
+run_id, file, problem. Put the file back, from a version or a backup of the bucket.
 """
 ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 18
 """INTERNAL. A defect of the service; its log has the details under the request's id. Metadata:

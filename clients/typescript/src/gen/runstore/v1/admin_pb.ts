@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file runstore/v1/admin.proto.
  */
 export const file_runstore_v1_admin: GenFile = /*@__PURE__*/
-  fileDesc("ChdydW5zdG9yZS92MS9hZG1pbi5wcm90bxILcnVuc3RvcmUudjEiQQoFR3JhbnQSHwoEcm9sZRgBIAEoDjIRLnJ1bnN0b3JlLnYxLlJvbGUSFwoPcHJvamVjdF9wYXR0ZXJuGAIgASgJIskCCgVUb2tlbhIQCgh0b2tlbl9pZBgBIAEoCRIOCgZwcmVmaXgYAiABKAkSDAoEbmFtZRgDIAEoCRIiCgZncmFudHMYBCADKAsyEi5ydW5zdG9yZS52MS5HcmFudBIqCgpjcmVhdGVkX2J5GAUgASgLMhYucnVuc3RvcmUudjEuUHJpbmNpcGFsEi4KCmNyZWF0ZWRfYXQYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCmV4cGlyZXNfYXQYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCnJldm9rZWRfYXQYCCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjAKDGxhc3RfdXNlZF9hdBgJIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiUQoJUHJpbmNpcGFsEigKBGtpbmQYASABKA4yGi5ydW5zdG9yZS52MS5QcmluY2lwYWxLaW5kEgoKAmlkGAIgASgJEg4KBmlzc3VlchgDIAEoCSJ+CgZMaW1pdHMSGAoQY2FsbHNfcGVyX3NlY29uZBgBIAEoAxIZChFldmVudHNfcGVyX3NlY29uZBgCIAEoAxIYChBieXRlc19wZXJfc2Vjb25kGAMgASgDEg8KB3N0cmVhbXMYBCABKAMSFAoMc3RvcmVkX2J5dGVzGAUgASgDIskCCgtBZG1pblJlY29yZBIOCgZudW1iZXIYASABKAMSLwoLcmVjb3JkZWRfYXQYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg4KBm1ldGhvZBgDIAEoCRIQCghyZXNvdXJjZRgEIAEoCRIpCglwcmluY2lwYWwYBSABKAsyFi5ydW5zdG9yZS52MS5QcmluY2lwYWwSIgoGZ3JhbnRzGAYgAygLMhIucnVuc3RvcmUudjEuR3JhbnQSDwoHYWxsb3dlZBgHIAEoCBIMCgRwZWVyGAggASgJEhIKCnJlcXVlc3RfaWQYCSABKAkSDwoHcmVxdWVzdBgKIAEoCRIOCgZzdGF0dXMYCyABKAkSFQoNcHJldmlvdXNfaGFzaBgMIAEoDBIMCgRoYXNoGA0gASgMEg8KB2NhbGxfaWQYDiABKAkivQEKDFJ1blNlbGVjdGlvbhIoCghzdGF0dXNlcxgBIAMoDjIWLnJ1bnN0b3JlLnYxLlJ1blN0YXR1cxIPCgdwbGFuX2lkGAIgASgJEgwKBHRhZ3MYAyADKAkSNQoGbGFiZWxzGAQgAygLMiUucnVuc3RvcmUudjEuUnVuU2VsZWN0aW9uLkxhYmVsc0VudHJ5Gi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiqAIKBEhvbGQSDwoHaG9sZF9pZBgBIAEoCRIQCgZydW5faWQYAiABKAlIABIrCgZmaWx0ZXIYAyABKAsyGS5ydW5zdG9yZS52MS5SdW5TZWxlY3Rpb25IABIOCgZyZWFzb24YBCABKAkSKQoJcGxhY2VkX2J5GAUgASgLMhYucnVuc3RvcmUudjEuUHJpbmNpcGFsEi0KCXBsYWNlZF9hdBgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASKwoLcmVsZWFzZWRfYnkYByABKAsyFi5ydW5zdG9yZS52MS5QcmluY2lwYWwSLwoLcmVsZWFzZWRfYXQYCCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wQggKBnRhcmdldCKgAgoHUmVtb3ZhbBISCgpyZW1vdmFsX2lkGAEgASgJEiYKBGtpbmQYAiABKA4yGC5ydW5zdG9yZS52MS5SZW1vdmFsS2luZBIoCgVzdGF0ZRgDIAEoDjIZLnJ1bnN0b3JlLnYxLlJlbW92YWxTdGF0ZRINCgViaXJ0aBgEIAEoDBIRCglmaXJzdF9zZXEYBSABKAMSEAoIbGFzdF9zZXEYBiABKAMSDgoGcmVjb3JkGAcgASgDEiYKAmF0GAggASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIWCg5yZW1vdmVkX2V2ZW50cxgJIAEoAxIrCgdkb25lX2F0GAogASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCp0CgRSb2xlEhQKEFJPTEVfVU5TUEVDSUZJRUQQABIRCg1ST0xFX1JFQ09SREVSEAESDwoLUk9MRV9SRUFERVIQAhIPCgtST0xFX1dSSVRFUhADEg4KClJPTEVfQURNSU4QBBIRCg1ST0xFX09QRVJBVE9SEAUqugEKDVByaW5jaXBhbEtpbmQSHgoaUFJJTkNJUEFMX0tJTkRfVU5TUEVDSUZJRUQQABIaChZQUklOQ0lQQUxfS0lORF9BTllCT0RZEAESGAoUUFJJTkNJUEFMX0tJTkRfVE9LRU4QAhIWChJQUklOQ0lQQUxfS0lORF9KV1QQAxIeChpQUklOQ0lQQUxfS0lORF9DRVJUSUZJQ0FURRAEEhsKF1BSSU5DSVBBTF9LSU5EX0RBVEFCQVNFEAUqQQoLUmVtb3ZhbEtpbmQSHAoYUkVNT1ZBTF9LSU5EX1VOU1BFQ0lGSUVEEAASFAoQUkVNT1ZBTF9LSU5EX1JVThABKmEKDFJlbW92YWxTdGF0ZRIdChlSRU1PVkFMX1NUQVRFX1VOU1BFQ0lGSUVEEAASGgoWUkVNT1ZBTF9TVEFURV9SRU1PVklORxABEhYKElJFTU9WQUxfU1RBVEVfRE9ORRACQoEBCg9jb20ucnVuc3RvcmUudjFCCkFkbWluUHJvdG9QAVo1Z2l0aHViLmNvbS9ydW5zdG9yZS9ydW5zdG9yZS9jbGllbnRzL2dvL3YxO3J1bnN0b3JldjGqAgtSdW5zdG9yZS5WMcoCC1J1bnN0b3JlXFYx6gIMUnVuc3RvcmU6OlYxYgZwcm90bzM", [file_google_protobuf_timestamp, file_runstore_v1_runs]);
+  fileDesc("ChdydW5zdG9yZS92MS9hZG1pbi5wcm90bxILcnVuc3RvcmUudjEiQQoFR3JhbnQSHwoEcm9sZRgBIAEoDjIRLnJ1bnN0b3JlLnYxLlJvbGUSFwoPcHJvamVjdF9wYXR0ZXJuGAIgASgJIskCCgVUb2tlbhIQCgh0b2tlbl9pZBgBIAEoCRIOCgZwcmVmaXgYAiABKAkSDAoEbmFtZRgDIAEoCRIiCgZncmFudHMYBCADKAsyEi5ydW5zdG9yZS52MS5HcmFudBIqCgpjcmVhdGVkX2J5GAUgASgLMhYucnVuc3RvcmUudjEuUHJpbmNpcGFsEi4KCmNyZWF0ZWRfYXQYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCmV4cGlyZXNfYXQYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCnJldm9rZWRfYXQYCCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjAKDGxhc3RfdXNlZF9hdBgJIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiUQoJUHJpbmNpcGFsEigKBGtpbmQYASABKA4yGi5ydW5zdG9yZS52MS5QcmluY2lwYWxLaW5kEgoKAmlkGAIgASgJEg4KBmlzc3VlchgDIAEoCSJ+CgZMaW1pdHMSGAoQY2FsbHNfcGVyX3NlY29uZBgBIAEoAxIZChFldmVudHNfcGVyX3NlY29uZBgCIAEoAxIYChBieXRlc19wZXJfc2Vjb25kGAMgASgDEg8KB3N0cmVhbXMYBCABKAMSFAoMc3RvcmVkX2J5dGVzGAUgASgDIskCCgtBZG1pblJlY29yZBIOCgZudW1iZXIYASABKAMSLwoLcmVjb3JkZWRfYXQYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg4KBm1ldGhvZBgDIAEoCRIQCghyZXNvdXJjZRgEIAEoCRIpCglwcmluY2lwYWwYBSABKAsyFi5ydW5zdG9yZS52MS5QcmluY2lwYWwSIgoGZ3JhbnRzGAYgAygLMhIucnVuc3RvcmUudjEuR3JhbnQSDwoHYWxsb3dlZBgHIAEoCBIMCgRwZWVyGAggASgJEhIKCnJlcXVlc3RfaWQYCSABKAkSDwoHcmVxdWVzdBgKIAEoCRIOCgZzdGF0dXMYCyABKAkSFQoNcHJldmlvdXNfaGFzaBgMIAEoDBIMCgRoYXNoGA0gASgMEg8KB2NhbGxfaWQYDiABKAkivQEKDFJ1blNlbGVjdGlvbhIoCghzdGF0dXNlcxgBIAMoDjIWLnJ1bnN0b3JlLnYxLlJ1blN0YXR1cxIPCgdwbGFuX2lkGAIgASgJEgwKBHRhZ3MYAyADKAkSNQoGbGFiZWxzGAQgAygLMiUucnVuc3RvcmUudjEuUnVuU2VsZWN0aW9uLkxhYmVsc0VudHJ5Gi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiqAIKBEhvbGQSDwoHaG9sZF9pZBgBIAEoCRIQCgZydW5faWQYAiABKAlIABIrCgZmaWx0ZXIYAyABKAsyGS5ydW5zdG9yZS52MS5SdW5TZWxlY3Rpb25IABIOCgZyZWFzb24YBCABKAkSKQoJcGxhY2VkX2J5GAUgASgLMhYucnVuc3RvcmUudjEuUHJpbmNpcGFsEi0KCXBsYWNlZF9hdBgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASKwoLcmVsZWFzZWRfYnkYByABKAsyFi5ydW5zdG9yZS52MS5QcmluY2lwYWwSLwoLcmVsZWFzZWRfYXQYCCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wQggKBnRhcmdldCKgAgoHUmVtb3ZhbBISCgpyZW1vdmFsX2lkGAEgASgJEiYKBGtpbmQYAiABKA4yGC5ydW5zdG9yZS52MS5SZW1vdmFsS2luZBIoCgVzdGF0ZRgDIAEoDjIZLnJ1bnN0b3JlLnYxLlJlbW92YWxTdGF0ZRINCgViaXJ0aBgEIAEoDBIRCglmaXJzdF9zZXEYBSABKAMSEAoIbGFzdF9zZXEYBiABKAMSDgoGcmVjb3JkGAcgASgDEiYKAmF0GAggASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIWCg5yZW1vdmVkX2V2ZW50cxgJIAEoAxIrCgdkb25lX2F0GAogASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCKkAgoHQXJjaGl2ZRIOCgZydW5faWQYASABKAkSDgoGbnVtYmVyGAIgASgFEigKBXN0YXRlGAMgASgOMhkucnVuc3RvcmUudjEuQXJjaGl2ZVN0YXRlEhEKCWZpcnN0X3NlcRgEIAEoAxIQCghsYXN0X3NlcRgFIAEoAxIOCgZyZWNvcmQYBiABKAMSLAoIYmVndW5fYXQYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCmNoYW5nZWRfYXQYCCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhUKDW1hbmlmZXN0X2hhc2gYCSABKAwSDQoFYnl0ZXMYCiABKAMSFgoOcmVtb3ZlZF9ldmVudHMYCyABKAMqdAoEUm9sZRIUChBST0xFX1VOU1BFQ0lGSUVEEAASEQoNUk9MRV9SRUNPUkRFUhABEg8KC1JPTEVfUkVBREVSEAISDwoLUk9MRV9XUklURVIQAxIOCgpST0xFX0FETUlOEAQSEQoNUk9MRV9PUEVSQVRPUhAFKroBCg1QcmluY2lwYWxLaW5kEh4KGlBSSU5DSVBBTF9LSU5EX1VOU1BFQ0lGSUVEEAASGgoWUFJJTkNJUEFMX0tJTkRfQU5ZQk9EWRABEhgKFFBSSU5DSVBBTF9LSU5EX1RPS0VOEAISFgoSUFJJTkNJUEFMX0tJTkRfSldUEAMSHgoaUFJJTkNJUEFMX0tJTkRfQ0VSVElGSUNBVEUQBBIbChdQUklOQ0lQQUxfS0lORF9EQVRBQkFTRRAFKloKC1JlbW92YWxLaW5kEhwKGFJFTU9WQUxfS0lORF9VTlNQRUNJRklFRBAAEhQKEFJFTU9WQUxfS0lORF9SVU4QARIXChNSRU1PVkFMX0tJTkRfRVZFTlRTEAIqYQoMUmVtb3ZhbFN0YXRlEh0KGVJFTU9WQUxfU1RBVEVfVU5TUEVDSUZJRUQQABIaChZSRU1PVkFMX1NUQVRFX1JFTU9WSU5HEAESFgoSUkVNT1ZBTF9TVEFURV9ET05FEAIqiQIKDEFyY2hpdmVTdGF0ZRIdChlBUkNISVZFX1NUQVRFX1VOU1BFQ0lGSUVEEAASGQoVQVJDSElWRV9TVEFURV9QTEFOTkVEEAESGgoWQVJDSElWRV9TVEFURV9BUkNISVZFRBACEhoKFkFSQ0hJVkVfU1RBVEVfU1dJVENIRUQQAxIaChZBUkNISVZFX1NUQVRFX1JFTU9WSU5HEAQSFgoSQVJDSElWRV9TVEFURV9ET05FEAUSGgoWQVJDSElWRV9TVEFURV9SRVNUT1JFRBAGEhsKF0FSQ0hJVkVfU1RBVEVfQ0FOQ0VMTEVEEAcSGgoWQVJDSElWRV9TVEFURV9SRVBMQUNFRBAIQoEBCg9jb20ucnVuc3RvcmUudjFCCkFkbWluUHJvdG9QAVo1Z2l0aHViLmNvbS9ydW5zdG9yZS9ydW5zdG9yZS9jbGllbnRzL2dvL3YxO3J1bnN0b3JldjGqAgtSdW5zdG9yZS5WMcoCC1J1bnN0b3JlXFYx6gIMUnVuc3RvcmU6OlYxYgZwcm90bzM", [file_google_protobuf_timestamp, file_runstore_v1_runs]);
 
 /**
  * A Grant is a role in projects.
@@ -543,6 +543,97 @@ export const RemovalSchema: GenMessage<Removal> = /*@__PURE__*/
   messageDesc(file_runstore_v1_admin, 7);
 
 /**
+ * An Archive is a run's history as files in the object store: docs/archive.md.
+ *
+ * @generated from message runstore.v1.Archive
+ */
+export type Archive = Message<"runstore.v1.Archive"> & {
+  /**
+   * The run.
+   *
+   * @generated from field: string run_id = 1;
+   */
+  runId: string;
+
+  /**
+   * Counts the archives of the run: 1, 2, 3 ...
+   *
+   * @generated from field: int32 number = 2;
+   */
+  number: number;
+
+  /**
+   * How far it has come.
+   *
+   * @generated from field: runstore.v1.ArchiveState state = 3;
+   */
+  state: ArchiveState;
+
+  /**
+   * The first event that is read from it.
+   *
+   * @generated from field: int64 first_seq = 4;
+   */
+  firstSeq: bigint;
+
+  /**
+   * The last event that is read from it.
+   *
+   * @generated from field: int64 last_seq = 5;
+   */
+  lastSeq: bigint;
+
+  /**
+   * The number of the record of the call in the project's chain: who asked for it, and why.
+   *
+   * @generated from field: int64 record = 6;
+   */
+  record: bigint;
+
+  /**
+   * When it was decided.
+   *
+   * @generated from field: google.protobuf.Timestamp begun_at = 7;
+   */
+  begunAt?: Timestamp | undefined;
+
+  /**
+   * When its state changed last.
+   *
+   * @generated from field: google.protobuf.Timestamp changed_at = 8;
+   */
+  changedAt?: Timestamp | undefined;
+
+  /**
+   * The SHA-256 of its manifest; empty until the files are written.
+   *
+   * @generated from field: bytes manifest_hash = 9;
+   */
+  manifestHash: Uint8Array;
+
+  /**
+   * The bytes of all files; 0 until they are written.
+   *
+   * @generated from field: int64 bytes = 10;
+   */
+  bytes: bigint;
+
+  /**
+   * How many events have no row any more.
+   *
+   * @generated from field: int64 removed_events = 11;
+   */
+  removedEvents: bigint;
+};
+
+/**
+ * Describes the message runstore.v1.Archive.
+ * Use `create(ArchiveSchema)` to create a new message.
+ */
+export const ArchiveSchema: GenMessage<Archive> = /*@__PURE__*/
+  messageDesc(file_runstore_v1_admin, 8);
+
+/**
  * Role is what a grant allows; docs/security.md has a table of the RPCs of each role.
  *
  * @generated from enum runstore.v1.Role
@@ -674,6 +765,13 @@ export enum RemovalKind {
    * @generated from enum value: REMOVAL_KIND_RUN = 1;
    */
   RUN = 1,
+
+  /**
+   * The rows of a run's events, which are in its archive.
+   *
+   * @generated from enum value: REMOVAL_KIND_EVENTS = 2;
+   */
+  EVENTS = 2,
 }
 
 /**
@@ -715,4 +813,80 @@ export enum RemovalState {
  */
 export const RemovalStateSchema: GenEnum<RemovalState> = /*@__PURE__*/
   enumDesc(file_runstore_v1_admin, 3);
+
+/**
+ * An ArchiveState says how far an archive has come.
+ *
+ * @generated from enum runstore.v1.ArchiveState
+ */
+export enum ArchiveState {
+  /**
+   * Never sent.
+   *
+   * @generated from enum value: ARCHIVE_STATE_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * It was decided; it waits until all readers of the feed have passed the run's events.
+   *
+   * @generated from enum value: ARCHIVE_STATE_PLANNED = 1;
+   */
+  PLANNED = 1,
+
+  /**
+   * Its files were written to the object store, read back and found right.
+   *
+   * @generated from enum value: ARCHIVE_STATE_ARCHIVED = 2;
+   */
+  ARCHIVED = 2,
+
+  /**
+   * The run's events are read from the files: EVENTS_ARCHIVED to whoever does not say so.
+   *
+   * @generated from enum value: ARCHIVE_STATE_SWITCHED = 3;
+   */
+  SWITCHED = 3,
+
+  /**
+   * Their rows are being removed from the database.
+   *
+   * @generated from enum value: ARCHIVE_STATE_REMOVING = 4;
+   */
+  REMOVING = 4,
+
+  /**
+   * None of their rows is left.
+   *
+   * @generated from enum value: ARCHIVE_STATE_DONE = 5;
+   */
+  DONE = 5,
+
+  /**
+   * RestoreRun put the rows back; the files are removed.
+   *
+   * @generated from enum value: ARCHIVE_STATE_RESTORED = 6;
+   */
+  RESTORED = 6,
+
+  /**
+   * A hold or a fork came before the switch: nothing has changed.
+   *
+   * @generated from enum value: ARCHIVE_STATE_CANCELLED = 7;
+   */
+  CANCELLED = 7,
+
+  /**
+   * A later archive of the run has its events, too; the files are removed.
+   *
+   * @generated from enum value: ARCHIVE_STATE_REPLACED = 8;
+   */
+  REPLACED = 8,
+}
+
+/**
+ * Describes the enum runstore.v1.ArchiveState.
+ */
+export const ArchiveStateSchema: GenEnum<ArchiveState> = /*@__PURE__*/
+  enumDesc(file_runstore_v1_admin, 4);
 

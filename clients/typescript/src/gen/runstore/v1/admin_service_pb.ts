@@ -6,7 +6,7 @@ import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegen
 import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_duration, file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
-import type { AdminRecord, Grant, Hold, Limits, Principal, Removal, RunSelection, Token } from "./admin_pb.js";
+import type { AdminRecord, Archive, Grant, Hold, Limits, Principal, Removal, RunSelection, Token } from "./admin_pb.js";
 import { file_runstore_v1_admin } from "./admin_pb.js";
 import type { Message } from "@bufbuild/protobuf";
 
@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file runstore/v1/admin_service.proto.
  */
 export const file_runstore_v1_admin_service: GenFile = /*@__PURE__*/
-  fileDesc("Ch9ydW5zdG9yZS92MS9hZG1pbl9zZXJ2aWNlLnByb3RvEgtydW5zdG9yZS52MSIPCg1XaG9BbUlSZXF1ZXN0Io8BCg5XaG9BbUlSZXNwb25zZRIpCglwcmluY2lwYWwYASABKAsyFi5ydW5zdG9yZS52MS5QcmluY2lwYWwSIgoGZ3JhbnRzGAIgAygLMhIucnVuc3RvcmUudjEuR3JhbnQSLgoKZXhwaXJlc19hdBgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiPAoTTGlzdFByb2plY3RzUmVxdWVzdBIRCglwYWdlX3NpemUYASABKAUSEgoKcGFnZV90b2tlbhgCIAEoCSJBChRMaXN0UHJvamVjdHNSZXNwb25zZRIQCghwcm9qZWN0cxgBIAMoCRIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiqwEKEkNyZWF0ZVRva2VuUmVxdWVzdBIPCgdwcm9qZWN0GAEgASgJEhEKCW9mX3NlcnZlchgCIAEoCBIMCgRuYW1lGAMgASgJEiIKBmdyYW50cxgEIAMoCzISLnJ1bnN0b3JlLnYxLkdyYW50EisKCGxpZmV0aW1lGAUgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhIKCnJlcXVlc3RfaWQYBiABKAkiXgoTQ3JlYXRlVG9rZW5SZXNwb25zZRIhCgV0b2tlbhgBIAEoCzISLnJ1bnN0b3JlLnYxLlRva2VuEg4KBnNlY3JldBgCIAEoCRIUCgxkZWR1cGxpY2F0ZWQYAyABKAgiXgoRTGlzdFRva2Vuc1JlcXVlc3QSDwoHcHJvamVjdBgBIAEoCRIRCglvZl9zZXJ2ZXIYAiABKAgSEQoJcGFnZV9zaXplGAMgASgFEhIKCnBhZ2VfdG9rZW4YBCABKAkiUQoSTGlzdFRva2Vuc1Jlc3BvbnNlEiIKBnRva2VucxgBIAMoCzISLnJ1bnN0b3JlLnYxLlRva2VuEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSJeChJSZXZva2VUb2tlblJlcXVlc3QSDwoHcHJvamVjdBgBIAEoCRIRCglvZl9zZXJ2ZXIYAiABKAgSEAoIdG9rZW5faWQYAyABKAkSEgoKcmVxdWVzdF9pZBgEIAEoCSJOChNSZXZva2VUb2tlblJlc3BvbnNlEiEKBXRva2VuGAEgASgLMhIucnVuc3RvcmUudjEuVG9rZW4SFAoMZGVkdXBsaWNhdGVkGAIgASgIIlwKEFNldExpbWl0c1JlcXVlc3QSDwoHcHJvamVjdBgBIAEoCRIjCgZsaW1pdHMYAiABKAsyEy5ydW5zdG9yZS52MS5MaW1pdHMSEgoKcmVxdWVzdF9pZBgDIAEoCSJOChFTZXRMaW1pdHNSZXNwb25zZRIjCgZsaW1pdHMYASABKAsyEy5ydW5zdG9yZS52MS5MaW1pdHMSFAoMZGVkdXBsaWNhdGVkGAIgASgIIiMKEEdldExpbWl0c1JlcXVlc3QSDwoHcHJvamVjdBgBIAEoCSKDAQoRR2V0TGltaXRzUmVzcG9uc2USIwoGbGltaXRzGAEgASgLMhMucnVuc3RvcmUudjEuTGltaXRzEi4KCnVwZGF0ZWRfYXQYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhkKEXN0b3JlZF9ieXRlc191c2VkGAMgASgDImQKF0xpc3RBZG1pblJlY29yZHNSZXF1ZXN0Eg8KB3Byb2plY3QYASABKAkSEQoJb2Zfc2VydmVyGAIgASgIEhEKCXBhZ2Vfc2l6ZRgDIAEoBRISCgpwYWdlX3Rva2VuGAQgASgJIl4KGExpc3RBZG1pblJlY29yZHNSZXNwb25zZRIpCgdyZWNvcmRzGAEgAygLMhgucnVuc3RvcmUudjEuQWRtaW5SZWNvcmQSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIlQKGVZlcmlmeUFkbWluUmVjb3Jkc1JlcXVlc3QSDwoHcHJvamVjdBgBIAEoCRIRCglvZl9zZXJ2ZXIYAiABKAgSEwoLZnJvbV9udW1iZXIYAyABKAMihgEKGlZlcmlmeUFkbWluUmVjb3Jkc1Jlc3BvbnNlEhcKD2NoZWNrZWRfcmVjb3JkcxgBIAEoAxITCgtsYXN0X251bWJlchgCIAEoAxIRCglsYXN0X2hhc2gYAyABKAwSDwoHcHJvYmxlbRgEIAEoCRIWCg5wcm9ibGVtX251bWJlchgFIAEoAyIzChBFeHBvcnRSdW5SZXF1ZXN0Eg8KB3Byb2plY3QYASABKAkSDgoGcnVuX2lkGAIgASgJIiEKEUV4cG9ydFJ1blJlc3BvbnNlEgwKBGRhdGEYASABKAwikAEKEFBsYWNlSG9sZFJlcXVlc3QSDwoHcHJvamVjdBgBIAEoCRIQCgZydW5faWQYAiABKAlIABIrCgZmaWx0ZXIYAyABKAsyGS5ydW5zdG9yZS52MS5SdW5TZWxlY3Rpb25IABIOCgZyZWFzb24YBCABKAkSEgoKcmVxdWVzdF9pZBgFIAEoCUIICgZ0YXJnZXQiSgoRUGxhY2VIb2xkUmVzcG9uc2USHwoEaG9sZBgBIAEoCzIRLnJ1bnN0b3JlLnYxLkhvbGQSFAoMZGVkdXBsaWNhdGVkGAIgASgIIkoKElJlbGVhc2VIb2xkUmVxdWVzdBIPCgdwcm9qZWN0GAEgASgJEg8KB2hvbGRfaWQYAiABKAkSEgoKcmVxdWVzdF9pZBgDIAEoCSJMChNSZWxlYXNlSG9sZFJlc3BvbnNlEh8KBGhvbGQYASABKAsyES5ydW5zdG9yZS52MS5Ib2xkEhQKDGRlZHVwbGljYXRlZBgCIAEoCCJ0ChBMaXN0SG9sZHNSZXF1ZXN0Eg8KB3Byb2plY3QYASABKAkSDgoGcnVuX2lkGAIgASgJEhgKEGluY2x1ZGVfcmVsZWFzZWQYAyABKAgSEQoJcGFnZV9zaXplGAQgASgFEhIKCnBhZ2VfdG9rZW4YBSABKAkiTgoRTGlzdEhvbGRzUmVzcG9uc2USIAoFaG9sZHMYASADKAsyES5ydW5zdG9yZS52MS5Ib2xkEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSKNAQoQRGVsZXRlUnVuUmVxdWVzdBIPCgdwcm9qZWN0GAEgASgJEg4KBnJ1bl9pZBgCIAEoCRIOCgZyZWFzb24YAyABKAkSHgoRZXhwZWN0ZWRfbGFzdF9zZXEYBCABKANIAIgBARISCgpyZXF1ZXN0X2lkGAUgASgJQhQKEl9leHBlY3RlZF9sYXN0X3NlcSJQChFEZWxldGVSdW5SZXNwb25zZRIlCgdyZW1vdmFsGAEgASgLMhQucnVuc3RvcmUudjEuUmVtb3ZhbBIUCgxkZWR1cGxpY2F0ZWQYAiABKAgiXQoTTGlzdFJlbW92YWxzUmVxdWVzdBIPCgdwcm9qZWN0GAEgASgJEg4KBnJ1bl9pZBgCIAEoCRIRCglwYWdlX3NpemUYAyABKAUSEgoKcGFnZV90b2tlbhgEIAEoCSJXChRMaXN0UmVtb3ZhbHNSZXNwb25zZRImCghyZW1vdmFscxgBIAMoCzIULnJ1bnN0b3JlLnYxLlJlbW92YWwSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJMtIJCgxBZG1pblNlcnZpY2USQQoGV2hvQW1JEhoucnVuc3RvcmUudjEuV2hvQW1JUmVxdWVzdBobLnJ1bnN0b3JlLnYxLldob0FtSVJlc3BvbnNlElMKDExpc3RQcm9qZWN0cxIgLnJ1bnN0b3JlLnYxLkxpc3RQcm9qZWN0c1JlcXVlc3QaIS5ydW5zdG9yZS52MS5MaXN0UHJvamVjdHNSZXNwb25zZRJQCgtDcmVhdGVUb2tlbhIfLnJ1bnN0b3JlLnYxLkNyZWF0ZVRva2VuUmVxdWVzdBogLnJ1bnN0b3JlLnYxLkNyZWF0ZVRva2VuUmVzcG9uc2USTQoKTGlzdFRva2VucxIeLnJ1bnN0b3JlLnYxLkxpc3RUb2tlbnNSZXF1ZXN0Gh8ucnVuc3RvcmUudjEuTGlzdFRva2Vuc1Jlc3BvbnNlElAKC1Jldm9rZVRva2VuEh8ucnVuc3RvcmUudjEuUmV2b2tlVG9rZW5SZXF1ZXN0GiAucnVuc3RvcmUudjEuUmV2b2tlVG9rZW5SZXNwb25zZRJKCglTZXRMaW1pdHMSHS5ydW5zdG9yZS52MS5TZXRMaW1pdHNSZXF1ZXN0Gh4ucnVuc3RvcmUudjEuU2V0TGltaXRzUmVzcG9uc2USSgoJR2V0TGltaXRzEh0ucnVuc3RvcmUudjEuR2V0TGltaXRzUmVxdWVzdBoeLnJ1bnN0b3JlLnYxLkdldExpbWl0c1Jlc3BvbnNlEl8KEExpc3RBZG1pblJlY29yZHMSJC5ydW5zdG9yZS52MS5MaXN0QWRtaW5SZWNvcmRzUmVxdWVzdBolLnJ1bnN0b3JlLnYxLkxpc3RBZG1pblJlY29yZHNSZXNwb25zZRJlChJWZXJpZnlBZG1pblJlY29yZHMSJi5ydW5zdG9yZS52MS5WZXJpZnlBZG1pblJlY29yZHNSZXF1ZXN0GicucnVuc3RvcmUudjEuVmVyaWZ5QWRtaW5SZWNvcmRzUmVzcG9uc2USTAoJRXhwb3J0UnVuEh0ucnVuc3RvcmUudjEuRXhwb3J0UnVuUmVxdWVzdBoeLnJ1bnN0b3JlLnYxLkV4cG9ydFJ1blJlc3BvbnNlMAESSgoJUGxhY2VIb2xkEh0ucnVuc3RvcmUudjEuUGxhY2VIb2xkUmVxdWVzdBoeLnJ1bnN0b3JlLnYxLlBsYWNlSG9sZFJlc3BvbnNlElAKC1JlbGVhc2VIb2xkEh8ucnVuc3RvcmUudjEuUmVsZWFzZUhvbGRSZXF1ZXN0GiAucnVuc3RvcmUudjEuUmVsZWFzZUhvbGRSZXNwb25zZRJKCglMaXN0SG9sZHMSHS5ydW5zdG9yZS52MS5MaXN0SG9sZHNSZXF1ZXN0Gh4ucnVuc3RvcmUudjEuTGlzdEhvbGRzUmVzcG9uc2USSgoJRGVsZXRlUnVuEh0ucnVuc3RvcmUudjEuRGVsZXRlUnVuUmVxdWVzdBoeLnJ1bnN0b3JlLnYxLkRlbGV0ZVJ1blJlc3BvbnNlElMKDExpc3RSZW1vdmFscxIgLnJ1bnN0b3JlLnYxLkxpc3RSZW1vdmFsc1JlcXVlc3QaIS5ydW5zdG9yZS52MS5MaXN0UmVtb3ZhbHNSZXNwb25zZUKIAQoPY29tLnJ1bnN0b3JlLnYxQhFBZG1pblNlcnZpY2VQcm90b1ABWjVnaXRodWIuY29tL3J1bnN0b3JlL3J1bnN0b3JlL2NsaWVudHMvZ28vdjE7cnVuc3RvcmV2MaoCC1J1bnN0b3JlLlYxygILUnVuc3RvcmVcVjHqAgxSdW5zdG9yZTo6VjFiBnByb3RvMw", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_runstore_v1_admin]);
+  fileDesc("Ch9ydW5zdG9yZS92MS9hZG1pbl9zZXJ2aWNlLnByb3RvEgtydW5zdG9yZS52MSIPCg1XaG9BbUlSZXF1ZXN0Io8BCg5XaG9BbUlSZXNwb25zZRIpCglwcmluY2lwYWwYASABKAsyFi5ydW5zdG9yZS52MS5QcmluY2lwYWwSIgoGZ3JhbnRzGAIgAygLMhIucnVuc3RvcmUudjEuR3JhbnQSLgoKZXhwaXJlc19hdBgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiPAoTTGlzdFByb2plY3RzUmVxdWVzdBIRCglwYWdlX3NpemUYASABKAUSEgoKcGFnZV90b2tlbhgCIAEoCSJBChRMaXN0UHJvamVjdHNSZXNwb25zZRIQCghwcm9qZWN0cxgBIAMoCRIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiqwEKEkNyZWF0ZVRva2VuUmVxdWVzdBIPCgdwcm9qZWN0GAEgASgJEhEKCW9mX3NlcnZlchgCIAEoCBIMCgRuYW1lGAMgASgJEiIKBmdyYW50cxgEIAMoCzISLnJ1bnN0b3JlLnYxLkdyYW50EisKCGxpZmV0aW1lGAUgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhIKCnJlcXVlc3RfaWQYBiABKAkiXgoTQ3JlYXRlVG9rZW5SZXNwb25zZRIhCgV0b2tlbhgBIAEoCzISLnJ1bnN0b3JlLnYxLlRva2VuEg4KBnNlY3JldBgCIAEoCRIUCgxkZWR1cGxpY2F0ZWQYAyABKAgiXgoRTGlzdFRva2Vuc1JlcXVlc3QSDwoHcHJvamVjdBgBIAEoCRIRCglvZl9zZXJ2ZXIYAiABKAgSEQoJcGFnZV9zaXplGAMgASgFEhIKCnBhZ2VfdG9rZW4YBCABKAkiUQoSTGlzdFRva2Vuc1Jlc3BvbnNlEiIKBnRva2VucxgBIAMoCzISLnJ1bnN0b3JlLnYxLlRva2VuEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSJeChJSZXZva2VUb2tlblJlcXVlc3QSDwoHcHJvamVjdBgBIAEoCRIRCglvZl9zZXJ2ZXIYAiABKAgSEAoIdG9rZW5faWQYAyABKAkSEgoKcmVxdWVzdF9pZBgEIAEoCSJOChNSZXZva2VUb2tlblJlc3BvbnNlEiEKBXRva2VuGAEgASgLMhIucnVuc3RvcmUudjEuVG9rZW4SFAoMZGVkdXBsaWNhdGVkGAIgASgIIlwKEFNldExpbWl0c1JlcXVlc3QSDwoHcHJvamVjdBgBIAEoCRIjCgZsaW1pdHMYAiABKAsyEy5ydW5zdG9yZS52MS5MaW1pdHMSEgoKcmVxdWVzdF9pZBgDIAEoCSJOChFTZXRMaW1pdHNSZXNwb25zZRIjCgZsaW1pdHMYASABKAsyEy5ydW5zdG9yZS52MS5MaW1pdHMSFAoMZGVkdXBsaWNhdGVkGAIgASgIIiMKEEdldExpbWl0c1JlcXVlc3QSDwoHcHJvamVjdBgBIAEoCSKDAQoRR2V0TGltaXRzUmVzcG9uc2USIwoGbGltaXRzGAEgASgLMhMucnVuc3RvcmUudjEuTGltaXRzEi4KCnVwZGF0ZWRfYXQYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhkKEXN0b3JlZF9ieXRlc191c2VkGAMgASgDImQKF0xpc3RBZG1pblJlY29yZHNSZXF1ZXN0Eg8KB3Byb2plY3QYASABKAkSEQoJb2Zfc2VydmVyGAIgASgIEhEKCXBhZ2Vfc2l6ZRgDIAEoBRISCgpwYWdlX3Rva2VuGAQgASgJIl4KGExpc3RBZG1pblJlY29yZHNSZXNwb25zZRIpCgdyZWNvcmRzGAEgAygLMhgucnVuc3RvcmUudjEuQWRtaW5SZWNvcmQSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIlQKGVZlcmlmeUFkbWluUmVjb3Jkc1JlcXVlc3QSDwoHcHJvamVjdBgBIAEoCRIRCglvZl9zZXJ2ZXIYAiABKAgSEwoLZnJvbV9udW1iZXIYAyABKAMihgEKGlZlcmlmeUFkbWluUmVjb3Jkc1Jlc3BvbnNlEhcKD2NoZWNrZWRfcmVjb3JkcxgBIAEoAxITCgtsYXN0X251bWJlchgCIAEoAxIRCglsYXN0X2hhc2gYAyABKAwSDwoHcHJvYmxlbRgEIAEoCRIWCg5wcm9ibGVtX251bWJlchgFIAEoAyIzChBFeHBvcnRSdW5SZXF1ZXN0Eg8KB3Byb2plY3QYASABKAkSDgoGcnVuX2lkGAIgASgJIiEKEUV4cG9ydFJ1blJlc3BvbnNlEgwKBGRhdGEYASABKAwikAEKEFBsYWNlSG9sZFJlcXVlc3QSDwoHcHJvamVjdBgBIAEoCRIQCgZydW5faWQYAiABKAlIABIrCgZmaWx0ZXIYAyABKAsyGS5ydW5zdG9yZS52MS5SdW5TZWxlY3Rpb25IABIOCgZyZWFzb24YBCABKAkSEgoKcmVxdWVzdF9pZBgFIAEoCUIICgZ0YXJnZXQiSgoRUGxhY2VIb2xkUmVzcG9uc2USHwoEaG9sZBgBIAEoCzIRLnJ1bnN0b3JlLnYxLkhvbGQSFAoMZGVkdXBsaWNhdGVkGAIgASgIIkoKElJlbGVhc2VIb2xkUmVxdWVzdBIPCgdwcm9qZWN0GAEgASgJEg8KB2hvbGRfaWQYAiABKAkSEgoKcmVxdWVzdF9pZBgDIAEoCSJMChNSZWxlYXNlSG9sZFJlc3BvbnNlEh8KBGhvbGQYASABKAsyES5ydW5zdG9yZS52MS5Ib2xkEhQKDGRlZHVwbGljYXRlZBgCIAEoCCJ0ChBMaXN0SG9sZHNSZXF1ZXN0Eg8KB3Byb2plY3QYASABKAkSDgoGcnVuX2lkGAIgASgJEhgKEGluY2x1ZGVfcmVsZWFzZWQYAyABKAgSEQoJcGFnZV9zaXplGAQgASgFEhIKCnBhZ2VfdG9rZW4YBSABKAkiTgoRTGlzdEhvbGRzUmVzcG9uc2USIAoFaG9sZHMYASADKAsyES5ydW5zdG9yZS52MS5Ib2xkEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSKNAQoQRGVsZXRlUnVuUmVxdWVzdBIPCgdwcm9qZWN0GAEgASgJEg4KBnJ1bl9pZBgCIAEoCRIOCgZyZWFzb24YAyABKAkSHgoRZXhwZWN0ZWRfbGFzdF9zZXEYBCABKANIAIgBARISCgpyZXF1ZXN0X2lkGAUgASgJQhQKEl9leHBlY3RlZF9sYXN0X3NlcSJQChFEZWxldGVSdW5SZXNwb25zZRIlCgdyZW1vdmFsGAEgASgLMhQucnVuc3RvcmUudjEuUmVtb3ZhbBIUCgxkZWR1cGxpY2F0ZWQYAiABKAgiXQoTTGlzdFJlbW92YWxzUmVxdWVzdBIPCgdwcm9qZWN0GAEgASgJEg4KBnJ1bl9pZBgCIAEoCRIRCglwYWdlX3NpemUYAyABKAUSEgoKcGFnZV90b2tlbhgEIAEoCSJXChRMaXN0UmVtb3ZhbHNSZXNwb25zZRImCghyZW1vdmFscxgBIAMoCzIULnJ1bnN0b3JlLnYxLlJlbW92YWwSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIo4BChFBcmNoaXZlUnVuUmVxdWVzdBIPCgdwcm9qZWN0GAEgASgJEg4KBnJ1bl9pZBgCIAEoCRIOCgZyZWFzb24YAyABKAkSHgoRZXhwZWN0ZWRfbGFzdF9zZXEYBCABKANIAIgBARISCgpyZXF1ZXN0X2lkGAUgASgJQhQKEl9leHBlY3RlZF9sYXN0X3NlcSJRChJBcmNoaXZlUnVuUmVzcG9uc2USJQoHYXJjaGl2ZRgBIAEoCzIULnJ1bnN0b3JlLnYxLkFyY2hpdmUSFAoMZGVkdXBsaWNhdGVkGAIgASgIIlgKEVJlc3RvcmVSdW5SZXF1ZXN0Eg8KB3Byb2plY3QYASABKAkSDgoGcnVuX2lkGAIgASgJEg4KBnJlYXNvbhgDIAEoCRISCgpyZXF1ZXN0X2lkGAQgASgJIlEKElJlc3RvcmVSdW5SZXNwb25zZRIlCgdhcmNoaXZlGAEgASgLMhQucnVuc3RvcmUudjEuQXJjaGl2ZRIUCgxkZWR1cGxpY2F0ZWQYAiABKAgy8AoKDEFkbWluU2VydmljZRJBCgZXaG9BbUkSGi5ydW5zdG9yZS52MS5XaG9BbUlSZXF1ZXN0GhsucnVuc3RvcmUudjEuV2hvQW1JUmVzcG9uc2USUwoMTGlzdFByb2plY3RzEiAucnVuc3RvcmUudjEuTGlzdFByb2plY3RzUmVxdWVzdBohLnJ1bnN0b3JlLnYxLkxpc3RQcm9qZWN0c1Jlc3BvbnNlElAKC0NyZWF0ZVRva2VuEh8ucnVuc3RvcmUudjEuQ3JlYXRlVG9rZW5SZXF1ZXN0GiAucnVuc3RvcmUudjEuQ3JlYXRlVG9rZW5SZXNwb25zZRJNCgpMaXN0VG9rZW5zEh4ucnVuc3RvcmUudjEuTGlzdFRva2Vuc1JlcXVlc3QaHy5ydW5zdG9yZS52MS5MaXN0VG9rZW5zUmVzcG9uc2USUAoLUmV2b2tlVG9rZW4SHy5ydW5zdG9yZS52MS5SZXZva2VUb2tlblJlcXVlc3QaIC5ydW5zdG9yZS52MS5SZXZva2VUb2tlblJlc3BvbnNlEkoKCVNldExpbWl0cxIdLnJ1bnN0b3JlLnYxLlNldExpbWl0c1JlcXVlc3QaHi5ydW5zdG9yZS52MS5TZXRMaW1pdHNSZXNwb25zZRJKCglHZXRMaW1pdHMSHS5ydW5zdG9yZS52MS5HZXRMaW1pdHNSZXF1ZXN0Gh4ucnVuc3RvcmUudjEuR2V0TGltaXRzUmVzcG9uc2USXwoQTGlzdEFkbWluUmVjb3JkcxIkLnJ1bnN0b3JlLnYxLkxpc3RBZG1pblJlY29yZHNSZXF1ZXN0GiUucnVuc3RvcmUudjEuTGlzdEFkbWluUmVjb3Jkc1Jlc3BvbnNlEmUKElZlcmlmeUFkbWluUmVjb3JkcxImLnJ1bnN0b3JlLnYxLlZlcmlmeUFkbWluUmVjb3Jkc1JlcXVlc3QaJy5ydW5zdG9yZS52MS5WZXJpZnlBZG1pblJlY29yZHNSZXNwb25zZRJMCglFeHBvcnRSdW4SHS5ydW5zdG9yZS52MS5FeHBvcnRSdW5SZXF1ZXN0Gh4ucnVuc3RvcmUudjEuRXhwb3J0UnVuUmVzcG9uc2UwARJKCglQbGFjZUhvbGQSHS5ydW5zdG9yZS52MS5QbGFjZUhvbGRSZXF1ZXN0Gh4ucnVuc3RvcmUudjEuUGxhY2VIb2xkUmVzcG9uc2USUAoLUmVsZWFzZUhvbGQSHy5ydW5zdG9yZS52MS5SZWxlYXNlSG9sZFJlcXVlc3QaIC5ydW5zdG9yZS52MS5SZWxlYXNlSG9sZFJlc3BvbnNlEkoKCUxpc3RIb2xkcxIdLnJ1bnN0b3JlLnYxLkxpc3RIb2xkc1JlcXVlc3QaHi5ydW5zdG9yZS52MS5MaXN0SG9sZHNSZXNwb25zZRJKCglEZWxldGVSdW4SHS5ydW5zdG9yZS52MS5EZWxldGVSdW5SZXF1ZXN0Gh4ucnVuc3RvcmUudjEuRGVsZXRlUnVuUmVzcG9uc2USUwoMTGlzdFJlbW92YWxzEiAucnVuc3RvcmUudjEuTGlzdFJlbW92YWxzUmVxdWVzdBohLnJ1bnN0b3JlLnYxLkxpc3RSZW1vdmFsc1Jlc3BvbnNlEk0KCkFyY2hpdmVSdW4SHi5ydW5zdG9yZS52MS5BcmNoaXZlUnVuUmVxdWVzdBofLnJ1bnN0b3JlLnYxLkFyY2hpdmVSdW5SZXNwb25zZRJNCgpSZXN0b3JlUnVuEh4ucnVuc3RvcmUudjEuUmVzdG9yZVJ1blJlcXVlc3QaHy5ydW5zdG9yZS52MS5SZXN0b3JlUnVuUmVzcG9uc2VCiAEKD2NvbS5ydW5zdG9yZS52MUIRQWRtaW5TZXJ2aWNlUHJvdG9QAVo1Z2l0aHViLmNvbS9ydW5zdG9yZS9ydW5zdG9yZS9jbGllbnRzL2dvL3YxO3J1bnN0b3JldjGqAgtSdW5zdG9yZS5WMcoCC1J1bnN0b3JlXFYx6gIMUnVuc3RvcmU6OlYxYgZwcm90bzM", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_runstore_v1_admin]);
 
 /**
  * WhoAmIRequest has no fields: the call's credential is the question.
@@ -1097,6 +1097,163 @@ export const ListRemovalsResponseSchema: GenMessage<ListRemovalsResponse> = /*@_
   messageDesc(file_runstore_v1_admin_service, 29);
 
 /**
+ * ArchiveRunRequest names a run to archive.
+ *
+ * @generated from message runstore.v1.ArchiveRunRequest
+ */
+export type ArchiveRunRequest = Message<"runstore.v1.ArchiveRunRequest"> & {
+  /**
+   * The tenant.
+   * Bounds: 0..200 characters: letters, digits and ._-/:@+~, a letter or digit first.
+   *
+   * @generated from field: string project = 1;
+   */
+  project: string;
+
+  /**
+   * The run.
+   * Bounds: 1..200 characters.
+   *
+   * @generated from field: string run_id = 2;
+   */
+  runId: string;
+
+  /**
+   * Why, for people. It is kept in the record, so it should name nobody.
+   * Bounds: 1..1000 characters.
+   *
+   * @generated from field: string reason = 3;
+   */
+  reason: string;
+
+  /**
+   * Archive the run only if this is its last seq. Unset means unconditional.
+   * Bounds: 0..9223372036854775807.
+   *
+   * @generated from field: optional int64 expected_last_seq = 4;
+   */
+  expectedLastSeq?: bigint | undefined;
+
+  /**
+   * Makes a repeat safe: the archive that was decided is returned again, as far as it has come.
+   * Empty: the call is not to be repeated.
+   * Bounds: 0..200 characters.
+   *
+   * @generated from field: string request_id = 5;
+   */
+  requestId: string;
+};
+
+/**
+ * Describes the message runstore.v1.ArchiveRunRequest.
+ * Use `create(ArchiveRunRequestSchema)` to create a new message.
+ */
+export const ArchiveRunRequestSchema: GenMessage<ArchiveRunRequest> = /*@__PURE__*/
+  messageDesc(file_runstore_v1_admin_service, 30);
+
+/**
+ * ArchiveRunResponse is the archive that was decided.
+ *
+ * @generated from message runstore.v1.ArchiveRunResponse
+ */
+export type ArchiveRunResponse = Message<"runstore.v1.ArchiveRunResponse"> & {
+  /**
+   * The archive; that of an earlier call if it has all events, or has not been finished.
+   *
+   * @generated from field: runstore.v1.Archive archive = 1;
+   */
+  archive?: Archive | undefined;
+
+  /**
+   * Whether an earlier request with this `request_id` decided it.
+   *
+   * @generated from field: bool deduplicated = 2;
+   */
+  deduplicated: boolean;
+};
+
+/**
+ * Describes the message runstore.v1.ArchiveRunResponse.
+ * Use `create(ArchiveRunResponseSchema)` to create a new message.
+ */
+export const ArchiveRunResponseSchema: GenMessage<ArchiveRunResponse> = /*@__PURE__*/
+  messageDesc(file_runstore_v1_admin_service, 31);
+
+/**
+ * RestoreRunRequest names a run to restore.
+ *
+ * @generated from message runstore.v1.RestoreRunRequest
+ */
+export type RestoreRunRequest = Message<"runstore.v1.RestoreRunRequest"> & {
+  /**
+   * The tenant.
+   * Bounds: 0..200 characters: letters, digits and ._-/:@+~, a letter or digit first.
+   *
+   * @generated from field: string project = 1;
+   */
+  project: string;
+
+  /**
+   * The run.
+   * Bounds: 1..200 characters.
+   *
+   * @generated from field: string run_id = 2;
+   */
+  runId: string;
+
+  /**
+   * Why, for people. It is kept in the record, so it should name nobody.
+   * Bounds: 1..1000 characters.
+   *
+   * @generated from field: string reason = 3;
+   */
+  reason: string;
+
+  /**
+   * Makes a repeat safe: the first answer is returned again. Empty: the call is not to be repeated.
+   * Bounds: 0..200 characters.
+   *
+   * @generated from field: string request_id = 4;
+   */
+  requestId: string;
+};
+
+/**
+ * Describes the message runstore.v1.RestoreRunRequest.
+ * Use `create(RestoreRunRequestSchema)` to create a new message.
+ */
+export const RestoreRunRequestSchema: GenMessage<RestoreRunRequest> = /*@__PURE__*/
+  messageDesc(file_runstore_v1_admin_service, 32);
+
+/**
+ * RestoreRunResponse is the archive whose events were restored.
+ *
+ * @generated from message runstore.v1.RestoreRunResponse
+ */
+export type RestoreRunResponse = Message<"runstore.v1.RestoreRunResponse"> & {
+  /**
+   * The archive.
+   *
+   * @generated from field: runstore.v1.Archive archive = 1;
+   */
+  archive?: Archive | undefined;
+
+  /**
+   * Whether an earlier request with this `request_id` restored the run.
+   *
+   * @generated from field: bool deduplicated = 2;
+   */
+  deduplicated: boolean;
+};
+
+/**
+ * Describes the message runstore.v1.RestoreRunResponse.
+ * Use `create(RestoreRunResponseSchema)` to create a new message.
+ */
+export const RestoreRunResponseSchema: GenMessage<RestoreRunResponse> = /*@__PURE__*/
+  messageDesc(file_runstore_v1_admin_service, 33);
+
+/**
  * AdminService says who may use a server, how much of it, and what was done about that.
  *
  * Every call that changes something is recorded in the transaction that changes it, and so is one
@@ -1270,6 +1427,34 @@ export const AdminService: GenService<{
     methodKind: "unary";
     input: typeof ListRemovalsRequestSchema;
     output: typeof ListRemovalsResponseSchema;
+  },
+  /**
+   * ArchiveRun moves the events of a run that has ended to the object store. Once files with its
+   * whole history were written and read back, the events are read from them, by calls that say
+   * `read_archive`; others are EVENTS_ARCHIVED. Then their rows are removed. It returns once that is
+   * decided; repeated, it returns how far it has come. A run that has not been completed is RUN_OPEN,
+   * unless an external engine owns its status; one that is held is RUN_HELD; one that has forks is
+   * RUN_IN_USE; one that is not at `expected_last_seq` is SEQ_CONFLICT; one that has no events of its
+   * own is ARCHIVE_NOT_FOUND.
+   *
+   * @generated from rpc runstore.v1.AdminService.ArchiveRun
+   */
+  archiveRun: {
+    methodKind: "unary";
+    input: typeof ArchiveRunRequestSchema;
+    output: typeof ArchiveRunResponseSchema;
+  },
+  /**
+   * RestoreRun puts the rows of a run's archived events back as they were, all or none, and publishes
+   * nothing. The archive is verified first, and is ARCHIVE_INVALID if it is not what was written. A
+   * run that is not archived is ARCHIVE_NOT_FOUND.
+   *
+   * @generated from rpc runstore.v1.AdminService.RestoreRun
+   */
+  restoreRun: {
+    methodKind: "unary";
+    input: typeof RestoreRunRequestSchema;
+    output: typeof RestoreRunResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_runstore_v1_admin_service, 0);
