@@ -21,6 +21,7 @@ from google.protobuf.message_factory import GetMessageClass
 from runstore import values
 from runstore.calls import (
     admin,
+    archives,
     artifacts,
     configs,
     events,
@@ -47,6 +48,7 @@ from runstore_server.validation.bounds import PAGE
 
 NOUNS = (
     admin,
+    archives,
     artifacts,
     configs,
     events,
@@ -103,13 +105,14 @@ DEFAULTS = {
 NOT_SHOWN = {
     "AppendEvents": {"deduplicated"},  # each of its events says so
     "CreateToken": {"deduplicated"},  # it has a secret or is an error
-    "DeleteRun": {"deduplicated", "removal.kind"},  # of kinds there is one
+    "ArchiveRun": {"deduplicated"},
+    "DeleteRun": {"deduplicated"},
     "ForkRun": {"deduplicated"},
     "GetStatistics": {"counted_position"},
-    "ListRemovals": {"removals.kind"},
     "PlaceHold": {"deduplicated"},
     "ReleaseHold": {"deduplicated"},
     "RemoveLabel": {"deduplicated"},
+    "RestoreRun": {"deduplicated"},
     "RevokeToken": {"deduplicated"},
     "SaveRun": {"deduplicated"},
     "SearchEvents": {"indexed_position"},

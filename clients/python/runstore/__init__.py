@@ -21,6 +21,8 @@ from runstore.aio import (
 from runstore.arguments import InvalidArgument
 from runstore.errors import (
     BY_REASON,
+    ArchiveInvalid,
+    ArchiveNotFound,
     ArtifactIsLink,
     ArtifactNotFound,
     ClientClosed,
@@ -31,6 +33,7 @@ from runstore.errors import (
     ContentMismatch,
     CredentialExpired,
     DeadlineExceeded,
+    EventsArchived,
     HoldNotFound,
     IdempotencyMismatch,
     Internal,
@@ -86,6 +89,7 @@ from runstore.values.admin import (
     Role,
     Token,
 )
+from runstore.values.archives import Archive, ArchiveState
 from runstore.values.artifacts import (
     Artifact,
     ArtifactFields,
@@ -163,6 +167,10 @@ __all__ = [
     "Admin",
     "AdminRecord",
     "Appended",
+    "Archive",
+    "ArchiveInvalid",
+    "ArchiveNotFound",
+    "ArchiveState",
     "Artifact",
     "ArtifactFields",
     "ArtifactFilterFields",
@@ -203,6 +211,7 @@ __all__ = [
     "Event",
     "EventFields",
     "EventPage",
+    "EventsArchived",
     "ExternalFilter",
     "ExternalRef",
     "Feed",

@@ -18,12 +18,13 @@ from runstore.values.admin import (
     RecordVerification,
     Token,
 )
+from runstore.values.archives import Archive
 from runstore.values.holds import Hold, RunSelection
 from runstore.values.removals import Removal
 
 
 class Admin:
-    """Tokens, limits, holds and removals, and the records of what was done about them.
+    """Tokens, limits, holds, removals and archives, and the records of what was done about them.
 
     They are the project's; with `of_server` they are the server's own.
     """
@@ -173,6 +174,32 @@ class Admin:
             lambda token: calls.removals.list_removals(self._project, run_id, token)
         ):
             yield removal
+
+    def archive_run(
+        self,
+        run_id: str,
+        reason: str,
+        *,
+        expected_last_seq: int | None = None,
+        request_id: str = "",
+    ) -> Archive:
+        """Move the events of a run that has ended to the object store.
+
+        It returns once that is decided; the same request_id returns how far it has come. Raise as
+        `delete_run` does, and `ArchiveNotFound` if the run has no events of its own.
+        """
+        return self._connection.send(
+            calls.archives.archive_run(self._project, run_id, reason, expected_last_seq, request_id)
+        )
+
+    def restore_run(self, run_id: str, reason: str, *, request_id: str = "") -> Archive:
+        """Put a run's archived events back into the database as they were, all or none.
+
+        Raise `ArchiveNotFound` if it has none, and `ArchiveInvalid` if something has changed them.
+        """
+        return self._connection.send(
+            calls.archives.restore_run(self._project, run_id, reason, request_id)
+        )
 
     def _owner(self, of_server: bool) -> str:
         """What a request about the project, or about the server itself, names as the project."""
