@@ -100,6 +100,14 @@ COMMANDS = {
         "delete",
         "Delete a run that has ended, with all that is stored of it.",
     ),
+    "archive": Command(
+        "archiving",
+        "archive",
+        "Move the events of a run that has ended to the object store.",
+    ),
+    "restore": Command(
+        "archiving", "restore", "Put the events of an archived run back into the database."
+    ),
     "removals": Command("removals", "app", "Look at what was removed for good."),
     "search": Command("search", "app", "Maintain the search index."),
 }

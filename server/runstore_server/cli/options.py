@@ -29,6 +29,13 @@ FromSeq = Annotated[int, typer.Option(help="First seq to show.", min=0)]
 Types = Annotated[
     list[str] | None, typer.Option("--type", help="Only events of this type; repeatable.")
 ]
+ReadArchive = Annotated[
+    bool,
+    typer.Option("--read-archive", help="Read archived events, too; else they are refused."),
+]
+AllowGaps = Annotated[
+    bool, typer.Option("--allow-gaps", help="Leave archived events out; else they end the list.")
+]
 Labels = Annotated[
     list[str] | None,
     typer.Option("--label", help="Only runs with this label; repeatable.", metavar="KEY=VALUE"),
