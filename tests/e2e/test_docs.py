@@ -10,6 +10,7 @@ import subprocess
 import sys
 import textwrap
 import tomllib
+from contextlib import nullcontext
 from pathlib import Path
 from uuid import uuid4
 
@@ -148,6 +149,23 @@ def test_the_commands_about_deletion_work(fresh_server: ServerProcess, tmp_path:
 
         assert not wrong, "\n\n".join(wrong)
         assert [each.state for each in client.admin.removals()] == [runstore.RemovalState.DONE]
+
+
+def test_the_commands_about_archives_work(fresh_server: ServerProcess, tmp_path: Path) -> None:
+    with runstore.Client(fresh_server.target, project="acme/archived") as client:
+        run = client.save_run(run_id="run-1")
+        run.append("tick")
+        run.complete(runstore.Outcome.SUCCEEDED)
+        (shown,) = (each.command for each in examples(ROOT / "docs" / "archive.md"))
+        lines = [f"{line} --project acme/archived" for line in shown.splitlines()]
+
+        for line in lines:
+            assert not (said := _failed(line, fresh_server, tmp_path)), said
+            archived = "restore" not in line
+            with pytest.raises(runstore.EventsArchived) if archived else nullcontext():
+                run.list_events()
+
+        assert [each.method for each in client.admin.records()] == ["RestoreRun", "ArchiveRun"]
 
 
 def test_the_commands_about_holds_work(fresh_server: ServerProcess, tmp_path: Path) -> None:
