@@ -48,8 +48,8 @@ _OF_CALLS = frozenset({"call_id", "peer", "secret"})
 # Where the id of a token is.
 _OF_TOKENS = frozenset({"prefix", "resource", "token_id"})
 _TOKEN = re.compile(r"(?<![0-9a-z])[0-9a-z]{12}(?![0-9a-z])")
-# How far a removal has come is for the server to say.
-_PROGRESS = frozenset({"done_at", "removed_events", "state"})
+# How far a removal or an archive has come is for the server to say, and how large the archive is.
+_PROGRESS = frozenset({"done_at", "removed_events", "state", "bytes", "manifest_hash"})
 # Positions count the events of all projects of the database.
 _POSITIONS = frozenset({"counted_position", "indexed_position", "last_position", "next_position"})
 
@@ -185,7 +185,7 @@ def normalised(steps: list[Json], project: str) -> list[Json]:
 
     def of(key: str, value: Any) -> Any:
         if isinstance(value, dict):
-            kept = value.keys() - (_PROGRESS if "removal_id" in value else ())
+            kept = value.keys() - (_PROGRESS if value.keys() & {"removal_id", "begun_at"} else ())
             return {each: of(each, value[each]) for each in sorted(kept)}
         if isinstance(value, list):
             return [of(key, each) for each in value]

@@ -12,8 +12,11 @@ import (
 // RemovalKind says what is removed.
 type RemovalKind int32
 
-// RemovalOfRun removes a run with all that is stored of it.
-const RemovalOfRun = RemovalKind(runstorev1.RemovalKind_REMOVAL_KIND_RUN)
+// What is removed: a run with all that is stored of it, or the rows of events that are archived.
+const (
+	RemovalOfRun    = RemovalKind(runstorev1.RemovalKind_REMOVAL_KIND_RUN)
+	RemovalOfEvents = RemovalKind(runstorev1.RemovalKind_REMOVAL_KIND_EVENTS)
+)
 
 // String returns the kind as the contract names it, without its prefix: "RUN".
 func (k RemovalKind) String() string {

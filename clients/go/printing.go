@@ -180,6 +180,7 @@ func (v NewHold) String() string            { return described(v) }
 func (v Hold) String() string               { return described(v) }
 func (v Deletion) String() string           { return described(v) }
 func (v Removal) String() string            { return described(v) }
+func (v Archive) String() string            { return described(v) }
 func (v AdminRecord) String() string        { return described(v) }
 func (v RecordVerification) String() string { return described(v) }
 func (v Artifact) String() string           { return described(v) }

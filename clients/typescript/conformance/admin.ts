@@ -1,5 +1,8 @@
 /** The steps about who may use the server as calls of the client. */
 
+import { setTimeout } from "node:timers/promises";
+
+import { ArchiveState, type ArchiveRunOptions, type RestoreRunOptions } from "../src/index.js";
 import type {
   Client,
   CreateTokenOptions,
@@ -25,7 +28,13 @@ interface Counted extends OwnerOptions {
   readonly count?: number;
 }
 
+interface Archiving extends ArchiveRunOptions {
+  readonly runId: string;
+  readonly why: string;
+}
+
 export function adminSteps({ admin }: Client): Steps {
+  const archive = ({ runId, why, ...options }: Archiving) => admin.archiveRun(runId, why, options);
   return {
     admin_whoami: () => admin.whoAmI(),
     admin_projects: async ({ among }: { among: readonly string[] }) => {
@@ -54,6 +63,18 @@ export function adminSteps({ admin }: Client): Steps {
     removal_list: async (options: ListRemovalsOptions) => ({
       removals: await all(admin.removals(options)),
     }),
+    archive_run: archive,
+    archive_wait: async (sent: Archiving) => {
+      for (;;) {
+        const found = await archive(sent);
+        if (found.state >= ArchiveState.DONE) {
+          return found;
+        }
+        await setTimeout(50);
+      }
+    },
+    restore_run: ({ runId, why, ...options }: RestoreRunOptions & { runId: string; why: string }) =>
+      admin.restoreRun(runId, why, options),
     admin_records: async ({ count, ...options }: Counted) => ({
       records: (await all(admin.records(options))).slice(0, count),
     }),

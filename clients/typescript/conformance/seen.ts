@@ -3,6 +3,7 @@
 import { createHash } from "node:crypto";
 
 import {
+  ArchiveState,
   Instant,
   Outcome,
   Payload,
@@ -21,6 +22,7 @@ const MOST_INLINE_BYTES = 4096;
 const FREE = new Set(["labels", "state", "metadata"]);
 const ENUMS: Record<string, Record<number, string>> = {
   kind: PrincipalKind,
+  archive_state: ArchiveState,
   removal_kind: RemovalKind,
   removal_state: RemovalState,
   outcome: Outcome,
@@ -60,7 +62,7 @@ export function seen(value: unknown, key = ""): Json {
 
 function seenFields(value: object, key: string): Fields {
   const isFree = FREE.has(key);
-  const of = "removalId" in value ? "removal_" : "";
+  const of = "removalId" in value ? "removal_" : "manifestHash" in value ? "archive_" : "";
   return pruned(
     Object.fromEntries(
       Object.entries(value).map(([name, each]) => [

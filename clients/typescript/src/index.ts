@@ -8,14 +8,15 @@
  * Calls reject with the errors of `transport/errors`.
  */
 
+export type { Admin } from "./admin/calls.js";
 export type {
-  Admin,
   CreateTokenOptions,
   OwnerOptions,
   RevokeTokenOptions,
   SetLimitsOptions,
   VerifyRecordsOptions,
-} from "./admin/calls.js";
+} from "./admin/options.js";
+export type { Archive, ArchiveRunOptions, RestoreRunOptions } from "./admin/archives.js";
 export type { DeleteRunOptions, ListRemovalsOptions, Removal } from "./admin/removals.js";
 export type {
   Hold,
@@ -75,7 +76,13 @@ export type { Feed } from "./feed/calls.js";
 export type { FeedFilter, ReadFeedOptions } from "./feed/query.js";
 export type { FollowFeedOptions } from "./feed/stream.js";
 export type { Consumer, FeedEntry, FeedItem, FeedPage } from "./feed/values.js";
-export { PrincipalKind, RemovalKind, RemovalState, Role } from "./gen/runstore/v1/admin_pb.js";
+export {
+  ArchiveState,
+  PrincipalKind,
+  RemovalKind,
+  RemovalState,
+  Role,
+} from "./gen/runstore/v1/admin_pb.js";
 export { Outcome } from "./gen/runstore/v1/outputs_pb.js";
 export { RunOrder } from "./gen/runstore/v1/run_service_pb.js";
 export { RunStatus } from "./gen/runstore/v1/runs_pb.js";
@@ -112,6 +119,7 @@ export type { StatisticsRow } from "./statistics/values.js";
 export type { CallOptions, ConnectOptions, Keepalive } from "./transport/options.js";
 export * from "./transport/errors.js";
 export * from "./transport/removals.js";
+export * from "./transport/archives.js";
 export { BY_REASON } from "./transport/reasons.js";
 export { InvalidArgument } from "./values/arguments.js";
 export { registerEncoder } from "./values/json.js";

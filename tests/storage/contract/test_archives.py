@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from archived import EVENTS, exported, fork_of, full_run
@@ -41,6 +43,7 @@ from runstore_storage.payloads.objects import Objects
 from runstore_storage.payloads.offloading import LargePayloads
 from runstore_storage.postgres import PostgresStore
 from runstore_storage.removals import removing
+from runstore_storage.sql import archive_states
 from storage.contract.archiving import (
     READS,
     act,
@@ -572,10 +575,21 @@ async def swapped(store: PostgresStore, key: RunKey, name: str) -> None:
     path.write_bytes(other.read_bytes())
 
 
+async def respelled(store: PostgresStore, key: RunKey, name: str) -> None:
+    """Say the same in other bytes."""
+    (path,) = (each for each in files(store, key) if each.name == name)
+    content = path.read_bytes()
+    if not name.endswith(".gz"):
+        path.write_bytes(content + b"\n")
+        return
+    lines = gzip.decompress(content).replace(b"}\n", b" }\n")
+    path.write_bytes(gzip.compress(lines, mtime=0))
+
+
 NAMES = ("manifest.json", "chain-000001.jsonl.gz", "sealed-000001.jsonl.gz")
 
 
-@pytest.mark.parametrize("damage", [flipped, missing, swapped])
+@pytest.mark.parametrize("damage", [flipped, missing, swapped, respelled])
 @pytest.mark.parametrize("name", NAMES)
 async def test_a_damaged_archive_is_found(
     doing: PostgresStore,
@@ -746,6 +760,28 @@ async def test_an_archive_waits_for_whoever_has_yet_to_read(doing: PostgresStore
     (letter,) = await doing.feed.list_dead_letters("s", limit=9, after=0)
     await doing.feed.remove_dead_letter(letter.id)
 
+    await until(doing, key, ArchiveState.DONE)
+
+
+async def test_a_sink_that_is_added_while_files_are_written_is_waited_for(
+    doing: PostgresStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = await external(doing)
+    await decided(doing, key)
+    await relayed(doing)
+    await until(doing, key, ArchiveState.ARCHIVED)
+    ready = archive_states.ready
+
+    async def added_then(*given: Any, **named: Any) -> Any:
+        found = await ready(*given, **named)
+        await doing.feed.hold_duty(sink_duty("new"), ME)
+        return found
+
+    monkeypatch.setattr(archive_states, "ready", added_then)
+    assert await step(doing) == 0
+    assert await state_of(doing, key) is ArchiveState.ARCHIVED
+    monkeypatch.undo()
+    await doing.feed.advance_duty(sink_duty("new"), ME, 4)
     await until(doing, key, ArchiveState.DONE)
 
 

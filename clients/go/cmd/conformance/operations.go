@@ -50,11 +50,12 @@ var operations = map[string]func(*runner, context.Context, *arguments) (any, err
 	"list_events": func(r *runner, ctx context.Context, a *arguments) (any, error) {
 		return r.run(a).ListEventPage(ctx, runstore.ListEventsOptions{
 			FromSeq: a.FromSeq, PageSize: a.PageSize, Filter: a.filter(),
+			ReadArchive: a.ReadArchive,
 		})
 	},
 	"stream": (*runner).stream,
 	"verify": func(r *runner, ctx context.Context, a *arguments) (any, error) {
-		return r.run(a).Verify(ctx)
+		return r.run(a).Verify(ctx, runstore.VerifyOptions{ReadArchive: a.ReadArchive})
 	},
 	"export":         (*runner).export,
 	"watch":          (*runner).startWatch,
@@ -64,6 +65,7 @@ var operations = map[string]func(*runner, context.Context, *arguments) (any, err
 	"feed_read": func(r *runner, ctx context.Context, a *arguments) (any, error) {
 		return r.client.Feed().Read(ctx, runstore.ReadFeedOptions{
 			FromPosition: a.FromPosition, PageSize: a.PageSize, Filter: a.feedFilter(),
+			AllowGaps: a.AllowGaps,
 		})
 	},
 	"feed_follow": (*runner).feedFollow,
@@ -112,6 +114,9 @@ var operations = map[string]func(*runner, context.Context, *arguments) (any, err
 	"hold_list":     (*runner).listHolds,
 	"delete_run":    (*runner).deleteRun,
 	"removal_list":  (*runner).listRemovals,
+	"archive_run":   (*runner).archiveRun,
+	"archive_wait":  (*runner).awaitArchive,
+	"restore_run":   (*runner).restoreRun,
 	"admin_records": (*runner).listRecords,
 	"admin_verify":  (*runner).verifyRecords,
 }
@@ -330,7 +335,7 @@ func (r *runner) items(
 ) iter.Seq2[runstore.StreamItem, error] {
 	return r.run(a).Stream(ctx, runstore.EventsOptions{
 		FromSeq: a.FromSeq, Follow: follow, Filter: a.filter(), Heartbeat: heartbeat,
-		Patience: longestWait,
+		Patience: longestWait, ReadArchive: a.ReadArchive,
 	})
 }
 

@@ -5,11 +5,19 @@ import { inspect } from "node:util";
 import { AdminService } from "../gen/runstore/v1/admin_service_pb.js";
 import { pages } from "../transport/answers.js";
 import type { Connection } from "../transport/connection.js";
-import { CALL_OPTIONS, checkCallOptions, type CallOptions } from "../transport/options.js";
+import { checkCallOptions, type CallOptions } from "../transport/options.js";
 import * as check from "../values/arguments.js";
 import { newId } from "../values/ids.js";
-import { int64, type Int64 } from "../values/numbers.js";
+import { int64 } from "../values/numbers.js";
 import { duration } from "../values/times.js";
+import {
+  archiveRequest,
+  archiveValue,
+  restoreRequest,
+  type Archive,
+  type ArchiveRunOptions,
+  type RestoreRunOptions,
+} from "./archives.js";
 import {
   holdValue,
   listHoldsRequest,
@@ -28,6 +36,18 @@ import {
   type ListRemovalsOptions,
   type Removal,
 } from "./removals.js";
+import {
+  checkCreate,
+  checkOwner,
+  checkRevoke,
+  checkSet,
+  checkVerify,
+  type CreateTokenOptions,
+  type OwnerOptions,
+  type RevokeTokenOptions,
+  type SetLimitsOptions,
+  type VerifyRecordsOptions,
+} from "./options.js";
 import {
   callerValue,
   checkLimits,
@@ -51,58 +71,6 @@ import {
 } from "./values.js";
 
 const PAGE_SIZE = 100;
-
-/** Whose tokens or records a call is about. */
-export interface OwnerOptions extends CallOptions {
-  /** Those of the server itself instead of the project's. */
-  readonly ofServer?: boolean;
-}
-
-/** Optional properties of a new token. */
-export interface CreateTokenOptions extends OwnerOptions {
-  /** How long it is valid: 90 days by default, at most 400. */
-  readonly lifetimeMs?: number;
-  /** Identifies a retry; by default the client generates one. */
-  readonly requestId?: string;
-}
-
-/** How a token is revoked. */
-export interface RevokeTokenOptions extends OwnerOptions {
-  /** Identifies a retry; by default the client generates one. */
-  readonly requestId?: string;
-}
-
-/** How limits are set. */
-export interface SetLimitsOptions extends CallOptions {
-  /** Identifies a retry; by default the client generates one. */
-  readonly requestId?: string;
-}
-
-/** Which records to check. */
-export interface VerifyRecordsOptions extends OwnerOptions {
-  /** The first; by default the first there is. */
-  readonly fromNumber?: Int64;
-}
-
-const OWNER_OPTIONS: check.Checks<OwnerOptions> = { ...CALL_OPTIONS, ofServer: check.flag };
-const checkOwner = check.object<OwnerOptions>("options", OWNER_OPTIONS);
-const checkCreate = check.object<CreateTokenOptions>("options", {
-  ...OWNER_OPTIONS,
-  lifetimeMs: check.finiteMilliseconds,
-  requestId: check.text,
-});
-const checkRevoke = check.object<RevokeTokenOptions>("options", {
-  ...OWNER_OPTIONS,
-  requestId: check.text,
-});
-const checkSet = check.object<SetLimitsOptions>("options", {
-  ...CALL_OPTIONS,
-  requestId: check.text,
-});
-const checkVerify = check.object<VerifyRecordsOptions>("options", {
-  ...OWNER_OPTIONS,
-  fromNumber: check.int64,
-});
 
 /**
  * Tokens, limits, holds, removals and records of a project, or of the server itself. Made by `Client.admin`.
@@ -287,6 +255,35 @@ export class Admin {
       (pageToken) => this.#connection.send(listRemovals, { ...request, pageToken }, options),
       (page) => page.removals.map(removalValue),
     );
+  }
+
+  /**
+   * Move the events of a run that has ended to the object store. It resolves once that is decided;
+   * repeated with its `requestId`, to how far it has come. Rejects as `deleteRun` does, and with
+   * `ArchiveNotFound` if the run has no events of its own.
+   */
+  async archiveRun(
+    runId: string,
+    reason: string,
+    options: ArchiveRunOptions = {},
+  ): Promise<Archive> {
+    const request = archiveRequest(this.#project, runId, reason, options);
+    const { archiveRun } = AdminService.method;
+    return archiveValue((await this.#connection.send(archiveRun, request, options)).archive);
+  }
+
+  /**
+   * Put a run's archived events back into the database as they were, all or none. Rejects with
+   * `ArchiveNotFound` if it has none, and `ArchiveInvalid` if something has changed them.
+   */
+  async restoreRun(
+    runId: string,
+    reason: string,
+    options: RestoreRunOptions = {},
+  ): Promise<Archive> {
+    const request = restoreRequest(this.#project, runId, reason, options);
+    const { restoreRun } = AdminService.method;
+    return archiveValue((await this.#connection.send(restoreRun, request, options)).archive);
   }
 
   #owner({ ofServer = false }: OwnerOptions) {
