@@ -39,6 +39,9 @@ from runstore_storage.sql.archive_states import Found, Place
 # How many archives are looked at in one step: some may fail.
 LOOKED_AT = 100
 
+# A backup of the database from before a run was restored, or archived anew, names the files.
+KEPT = timedelta(days=7)
+
 _log = logging.getLogger(__name__)
 
 
@@ -69,7 +72,7 @@ class Archiving:
         async with reading(self._engine) as conn:
             await archive_states.note_positions(conn, limit=LOOKED_AT)
             found = await archive_states.ready(conn, idle=self._idle, limit=LOOKED_AT)
-            done_with = await archive_states.uncleared(conn, limit=LOOKED_AT)
+            done_with = await archive_states.uncleared(conn, kept=KEPT, limit=LOOKED_AT)
         failure: Exception | None = None
         for each in (*found, *done_with):
             try:

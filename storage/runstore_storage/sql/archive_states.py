@@ -104,7 +104,10 @@ _READY = system(f"""
 _HAS_PASSED = system(f"SELECT FROM archives a WHERE a.run = :run AND a.n = :n AND {_PASSED}")
 _UNCLEARED = system(f"""
     SELECT {_FOUND} FROM archives a JOIN runs n USING (run)
-    WHERE NOT a.is_cleared AND a.state >= {int(ArchiveState.RESTORED)}
+    WHERE NOT a.is_cleared AND (
+        a.state = {int(ArchiveState.CANCELLED)}
+        OR a.state >= {int(ArchiveState.RESTORED)} AND a.changed_at <= now() - :kept::interval
+    )
     ORDER BY a.changed_at LIMIT :limit
 """)
 _BEGIN_ATTEMPT = system(f"""
@@ -228,9 +231,9 @@ async def has_passed(conn: Connection, place: Place, *, idle: timedelta) -> bool
     return (await conn.execute(_HAS_PASSED, values)).one_or_none() is not None
 
 
-async def uncleared(conn: Connection, *, limit: int) -> list[Found]:
-    """Archives from which nothing is read any more, but whose files may be there."""
-    return [_found(row) for row in await conn.execute(_UNCLEARED, {"limit": limit})]
+async def uncleared(conn: Connection, *, kept: timedelta, limit: int) -> list[Found]:
+    """Archives from which nothing has been read for so long, but whose files may be there."""
+    return [_found(row) for row in await conn.execute(_UNCLEARED, {"kept": kept, "limit": limit})]
 
 
 async def begin_attempt(conn: Connection, place: Place) -> Place | None:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from pathlib import Path
 
+import pytest
+from runstore_storage.archives import archiving
 from runstore_storage.contract.access import Principal, PrincipalKind
 from runstore_storage.contract.admin import Act
 from runstore_storage.contract.archives import Archive, ArchiveState
@@ -31,6 +34,12 @@ def act(key: RunKey, method: str = "ArchiveRun", request_id: str = "") -> Act:
         key.project, method, f"runs/{key.run_id}", ANN, (), "peer", "call", request_id,
         json.dumps({"run_id": key.run_id}),
     )  # fmt: skip
+
+
+@pytest.fixture
+def cleared_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files from which nothing is read any more are not kept for backups."""
+    monkeypatch.setattr(archiving, "KEPT", timedelta(0))
 
 
 async def decided(

@@ -6,6 +6,7 @@ import asyncio
 import gzip
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from archived import EVENTS, exported, fork_of, full_run
 from conftest import make_store
 from runstore.verify_archive import verify
 from runstore_storage.archived import events as archived_events
-from runstore_storage.archives import chain_files
+from runstore_storage.archives import archiving, chain_files
 from runstore_storage.contract.archives import ArchiveState
 from runstore_storage.contract.errors import (
     ArchiveInvalid,
@@ -43,11 +44,14 @@ from runstore_storage.payloads.objects import Objects
 from runstore_storage.payloads.offloading import LargePayloads
 from runstore_storage.postgres import PostgresStore
 from runstore_storage.removals import removing
+from runstore_storage.removals.archived import remove_archived
 from runstore_storage.sql import archive_states
+from runstore_storage.sql.removals import open_ones
 from storage.contract.archiving import (
     READS,
     act,
     archived,
+    cleared_at_once,
     decided,
     external,
     files,
@@ -73,6 +77,7 @@ from storage.contract.test_removals import (
 from storage.contract.test_removals import rows_of as counts_of
 
 LARGE = 200
+pytestmark = pytest.mark.usefixtures(cleared_at_once.__name__)
 Break = Callable[[PostgresStore, RunKey], Awaitable[None]]
 
 
@@ -497,6 +502,22 @@ async def test_a_run_that_has_grown_is_archived_again(doing: PostgresStore) -> N
     assert await pages(doing, key, read_archive=True) == before
 
 
+async def test_the_files_of_a_restored_run_are_kept_for_backups(
+    doing: PostgresStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(archiving, "KEPT", timedelta(days=7))
+    key = await external(doing)
+    await archived(doing, key)
+    before = files(doing, key)
+    await restored(doing, key)
+    assert await step(doing) == 0
+    assert files(doing, key) == before
+
+    await deleted(doing, key)
+    await removed(doing)
+    assert files(doing, key) == []
+
+
 async def test_a_restore_finds_a_run_whose_rows_are_half_gone(
     doing: PostgresStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -535,6 +556,20 @@ async def test_the_removal_and_a_restore_race(
             pass
 
         assert await rows_of(doing, key) == before
+
+
+async def test_a_removal_that_a_restore_overtakes_removes_nothing(doing: PostgresStore) -> None:
+    key = await external(doing)
+    before = await rows_of(doing, key)
+    await decided(doing, key)
+    await relayed(doing)
+    await until(doing, key, ArchiveState.SWITCHED)
+    async with doing._engine.connect() as conn:
+        (late,) = await open_ones(conn, limit=1)
+    await restored(doing, key)
+
+    assert await remove_archived(doing._engine, late, ME, published=0, most=9) == 1
+    assert await rows_of(doing, key) == before
 
 
 async def test_acts_that_are_repeated_are_done_once(doing: PostgresStore) -> None:

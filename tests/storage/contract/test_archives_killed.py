@@ -12,6 +12,7 @@ import pytest
 from runstore_storage.contract.archives import ArchiveState
 from runstore_storage.postgres import PostgresStore
 from storage.contract.archiving import (
+    cleared_at_once,
     decided,
     external,
     files,
@@ -23,6 +24,7 @@ from storage.contract.archiving import (
 )
 from storage.contract.test_removals import relayed, removed, take_duties
 
+pytestmark = pytest.mark.usefixtures(cleared_at_once.__name__)
 ROOT = Path(__file__).parents[3]
 POINTS = (
     *("while files are written", "before the files are noted", "after ARCHIVED"),
