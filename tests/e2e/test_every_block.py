@@ -149,6 +149,7 @@ EXECUTED: dict[tuple[str, str], tuple[int | None, list[tuple[str, str]]]] = {
         1,
         [(UPGRADE, "test_a_database_is_brought_up_from_its_backup_too")],
     ),
+    ("docs/archive.md", "sh"): (1, [(DOCS, "test_the_commands_about_archives_work")]),
     ("docs/deletion.md", "sh"): (1, [(DOCS, "test_the_commands_about_deletion_work")]),
     ("docs/holds.md", "sh"): (1, [(DOCS, "test_the_commands_about_holds_work")]),
     ("docs/http.md", "console"): (9, [(DOCS, "test_http_answers_what_is_shown")]),

@@ -9,6 +9,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+import asyncpg
 import pytest
 from archived import EVENTS, exported, fork_of, full_run
 from conftest import make_store
@@ -40,6 +41,7 @@ from runstore_storage.contract.runs import NewFork
 from runstore_storage.contract.search import SearchQuery
 from runstore_storage.contract.snapshots import Snapshot
 from runstore_storage.contract.statistics import Dimension, StatisticsQuery
+from runstore_storage.database.statements import system
 from runstore_storage.payloads.objects import Objects
 from runstore_storage.payloads.offloading import LargePayloads
 from runstore_storage.postgres import PostgresStore
@@ -1040,3 +1042,43 @@ async def test_files_are_fetched_once_and_kept_within_bounds(
     monkeypatch.setattr(archived_events, "CACHE_BYTES", 0)
     await asyncio.gather(*(pages(doing, key, read_archive=True) for _ in range(5)))
     assert len(doing._archived._kept) == 1
+
+
+@pytest.mark.owner
+async def test_psql_removes_no_event_that_is_not_archived(doing: PostgresStore) -> None:
+    key = await external(doing)
+    await decided(doing, key)
+    await relayed(doing)
+    await until(doing, key, ArchiveState.SWITCHED)
+    await doing.append_events(key, [Event("later")])
+    step_ = "INSERT INTO removal_steps (removal, removed_events, is_last) VALUES (1, 0, false)"
+    keep = """
+        INSERT INTO archived_events
+        SELECT run, seq, event_id, recorded_at, is_terminal, NULL, NULL, body_hash, {} FROM events
+    """
+    for statements in (
+        (step_, "DELETE FROM events WHERE seq = 1"),
+        (step_, keep.format("body_hash"), "DELETE FROM events WHERE seq = 1"),
+        (keep.format("hash"), "DELETE FROM events WHERE seq = 1"),
+        (step_, keep.format("hash"), "DELETE FROM events WHERE seq = 5"),
+        (step_, "DELETE FROM run_heads"),
+        (step_, "UPDATE runs SET objective = ''"),
+        (step_, "SELECT remove_rows('events', run, 1) FROM runs"),
+    ):
+        with pytest.raises(asyncpg.RestrictViolationError):  # noqa: PT012 - one transaction
+            async with doing._engine.begin() as conn:
+                for each in statements:
+                    await conn.execute(system(each))
+    async with doing._engine.connect() as conn:
+        for statement in ("SELECT archive_rows(run, 9) FROM runs", "DELETE FROM events"):
+            with pytest.raises(asyncpg.RestrictViolationError):
+                await conn.execute(system(statement))
+    await until(doing, key, ArchiveState.DONE)
+    async with doing._engine.connect() as conn:
+        for statement in (
+            "DELETE FROM archived_events",
+            "UPDATE archived_events SET seq = seq",
+            "SELECT forget_archived(run) FROM runs",
+        ):
+            with pytest.raises(asyncpg.RestrictViolationError):
+                await conn.execute(system(statement))

@@ -14,7 +14,7 @@ class RemovalModel(Described):
     """What was removed, in numbers and hashes, and how far that has come."""
 
     removal_id: str
-    kind: Literal["run"]
+    kind: Literal["run", "events"]
     state: Literal["removing", "done"]
     birth: Hash
     first_seq: int = Field(description="The first event that is removed; 0 if there was none.")
