@@ -49,7 +49,7 @@ _OF_CALLS = frozenset({"call_id", "peer", "secret"})
 _OF_TOKENS = frozenset({"prefix", "resource", "token_id"})
 _TOKEN = re.compile(r"(?<![0-9a-z])[0-9a-z]{12}(?![0-9a-z])")
 # How far a removal or an archive has come is for the server to say, and how large the archive is.
-_PROGRESS = frozenset({"done_at", "removed_events", "state", "bytes", "manifest_hash"})
+_PROGRESS = frozenset({"done_at", "removed_events", "state", "size", "manifest_hash"})
 # Positions count the events of all projects of the database.
 _POSITIONS = frozenset({"counted_position", "indexed_position", "last_position", "next_position"})
 

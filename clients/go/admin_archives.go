@@ -64,10 +64,10 @@ type Archive struct {
 	// BegunAt is when it was decided, ChangedAt when its state changed last.
 	BegunAt   time.Time
 	ChangedAt time.Time
-	// ManifestHash is the SHA-256 of its manifest, and Bytes the size of all files, once they are
+	// ManifestHash is the SHA-256 of its manifest, and Size that of all files in bytes, once they are
 	// written.
 	ManifestHash []byte
-	Bytes        int64
+	Size         int64
 	// RemovedEvents is how many events have no row any more.
 	RemovedEvents int64
 }
@@ -115,7 +115,7 @@ func archiveOf(message *runstorev1.Archive) *Archive {
 		BegunAt:       timeOf(message.GetBegunAt()),
 		ChangedAt:     timeOf(message.GetChangedAt()),
 		ManifestHash:  message.GetManifestHash(),
-		Bytes:         message.GetBytes(),
+		Size:          message.GetSize(),
 		RemovedEvents: message.GetRemovedEvents(),
 	}
 }

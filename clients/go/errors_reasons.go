@@ -228,7 +228,7 @@ type RunIDReservedError struct{ *failure }
 // them.
 type EventsArchivedError struct{ *failure }
 
-// FirstSeq is the run's first event that is not archived; 0 if the feed was read.
+// FirstSeq is the run's first event that is not archived.
 func (e *EventsArchivedError) FirstSeq() int64 { return e.number("first_seq") }
 
 // SnapshotSeq is the seq of the run's latest snapshot; 0 if it has none.

@@ -1203,7 +1203,7 @@ type Archive struct {
 	// The SHA-256 of its manifest; empty until the files are written.
 	ManifestHash []byte `protobuf:"bytes,9,opt,name=manifest_hash,json=manifestHash,proto3" json:"manifest_hash,omitempty"`
 	// The bytes of all files; 0 until they are written.
-	Bytes int64 `protobuf:"varint,10,opt,name=bytes,proto3" json:"bytes,omitempty"`
+	Size int64 `protobuf:"varint,10,opt,name=size,proto3" json:"size,omitempty"`
 	// How many events have no row any more.
 	RemovedEvents int64 `protobuf:"varint,11,opt,name=removed_events,json=removedEvents,proto3" json:"removed_events,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -1303,9 +1303,9 @@ func (x *Archive) GetManifestHash() []byte {
 	return nil
 }
 
-func (x *Archive) GetBytes() int64 {
+func (x *Archive) GetSize() int64 {
 	if x != nil {
-		return x.Bytes
+		return x.Size
 	}
 	return 0
 }
@@ -1400,7 +1400,7 @@ const file_runstore_v1_admin_proto_rawDesc = "" +
 	"\x02at\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12%\n" +
 	"\x0eremoved_events\x18\t \x01(\x03R\rremovedEvents\x123\n" +
 	"\adone_at\x18\n" +
-	" \x01(\v2\x1a.google.protobuf.TimestampR\x06doneAt\"\x8d\x03\n" +
+	" \x01(\v2\x1a.google.protobuf.TimestampR\x06doneAt\"\x8b\x03\n" +
 	"\aArchive\x12\x15\n" +
 	"\x06run_id\x18\x01 \x01(\tR\x05runId\x12\x16\n" +
 	"\x06number\x18\x02 \x01(\x05R\x06number\x12/\n" +
@@ -1411,9 +1411,9 @@ const file_runstore_v1_admin_proto_rawDesc = "" +
 	"\bbegun_at\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\abegunAt\x129\n" +
 	"\n" +
 	"changed_at\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\tchangedAt\x12#\n" +
-	"\rmanifest_hash\x18\t \x01(\fR\fmanifestHash\x12\x14\n" +
-	"\x05bytes\x18\n" +
-	" \x01(\x03R\x05bytes\x12%\n" +
+	"\rmanifest_hash\x18\t \x01(\fR\fmanifestHash\x12\x12\n" +
+	"\x04size\x18\n" +
+	" \x01(\x03R\x04size\x12%\n" +
 	"\x0eremoved_events\x18\v \x01(\x03R\rremovedEvents*t\n" +
 	"\x04Role\x12\x14\n" +
 	"\x10ROLE_UNSPECIFIED\x10\x00\x12\x11\n" +

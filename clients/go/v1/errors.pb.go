@@ -165,11 +165,10 @@ const (
 	// ALREADY_EXISTS. A run of this id was deleted, and no other run ever gets its id. Metadata:
 	// project, run_id. Choose another id.
 	ErrorReason_ERROR_REASON_RUN_ID_RESERVED ErrorReason = 47
-	// OUT_OF_RANGE. Events that the call is about are in the archive. Metadata, of a run: run_id,
-	// first_seq (the first event that is not), snapshot_seq (that of the run's latest snapshot, or of
-	// the one that is replayed from; 0: none); of the feed: first_position (from there on no entry is
-	// archived). Read from there on, set `read_archive` or, for the feed, `allow_gaps`; or restore the
-	// run.
+	// OUT_OF_RANGE. Events that the call is about are in the archive. Metadata: run_id, first_seq (the
+	// run's first event that is not), snapshot_seq (that of its latest snapshot; 0: none),
+	// first_position (of the feed, from where on no entry is archived; 0: the feed was not read). Read
+	// from there on, set `read_archive` or, for the feed, `allow_gaps`; or restore the run.
 	ErrorReason_ERROR_REASON_EVENTS_ARCHIVED ErrorReason = 48
 	// NOT_FOUND. No events of the run are in an archive; or it has none that could be. Metadata:
 	// run_id. The events, if there are any, are read as ever.

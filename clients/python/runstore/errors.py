@@ -226,7 +226,7 @@ class EventsArchived(RunstoreError):
 
     @property
     def first_seq(self) -> int:
-        """The run's first event that is not archived; 0 if the feed was read."""
+        """The run's first event that is not archived."""
         return int(self.metadata.get("first_seq", "0"))
 
     @property

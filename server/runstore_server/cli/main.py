@@ -106,7 +106,9 @@ COMMANDS = {
         "Move the events of a run that has ended to the object store.",
     ),
     "restore": Command(
-        "archiving", "restore", "Put the events of an archived run back into the database."
+        "archiving",
+        "restore",
+        "Put the events of an archived run back into the database, as they were.",
     ),
     "removals": Command("removals", "app", "Look at what was removed for good."),
     "search": Command("search", "app", "Maintain the search index."),

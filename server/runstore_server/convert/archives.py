@@ -11,7 +11,7 @@ from runstore_server.convert.times import timestamp
 def archive_message(archive: Archive) -> admin_pb2.Archive:
     return admin_pb2.Archive(
         run_id=archive.run_id,
-        number=archive.n,
+        number=archive.number,
         state=admin_pb2.ArchiveState.ValueType(archive.state),
         first_seq=archive.first_seq,
         last_seq=archive.last_seq,
@@ -19,6 +19,6 @@ def archive_message(archive: Archive) -> admin_pb2.Archive:
         begun_at=timestamp(archive.begun_at),
         changed_at=timestamp(archive.changed_at),
         manifest_hash=archive.manifest_hash,
-        bytes=archive.bytes,
+        size=archive.size,
         removed_events=archive.removed_events,
     )

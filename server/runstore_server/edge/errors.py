@@ -122,7 +122,6 @@ STATUS: dict[type[Exception], tuple[StatusCode, str]] = {
     storage.UnknownRef: (StatusCode.FAILED_PRECONDITION, "UNKNOWN_REF"),
     storage.SnapshotInUse: (StatusCode.FAILED_PRECONDITION, "SNAPSHOT_IN_USE"),
     storage.EventsArchived: (StatusCode.OUT_OF_RANGE, "EVENTS_ARCHIVED"),
-    storage.FeedArchived: (StatusCode.OUT_OF_RANGE, "EVENTS_ARCHIVED"),
     storage.ArchiveNotFound: (StatusCode.NOT_FOUND, "ARCHIVE_NOT_FOUND"),
     storage.ArchiveInvalid: (StatusCode.INVALID_ARGUMENT, "ARCHIVE_INVALID"),
     storage.SeqAhead: (StatusCode.OUT_OF_RANGE, "SEQ_AHEAD"),

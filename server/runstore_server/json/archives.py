@@ -19,6 +19,6 @@ def archive_value(archive: runstore.Archive) -> JsonObject:
         "begun_at": time_text(archive.begun_at),
         "changed_at": time_text(archive.changed_at),
         "manifest_hash": archive.manifest_hash.hex(),
-        "bytes": archive.bytes,
+        "size": archive.size,
         "removed_events": archive.removed_events,
     }

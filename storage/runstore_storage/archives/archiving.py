@@ -166,7 +166,7 @@ class Archiving:
         if await removals.counted_position(conn) < found.last_position:
             return False
         act = await archive_states.newest(conn, key.project, head.run)
-        if act is None or (act.n, act.state) != (place.n, ArchiveState.ARCHIVED):
+        if act is None or (act.number, act.state) != (place.n, ArchiveState.ARCHIVED):
             return False
         removal = await removals.begin(
             conn,

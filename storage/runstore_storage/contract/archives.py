@@ -52,14 +52,14 @@ class ArchiveState(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Archive:
-    """An archive of a run's own events `first_seq`..`last_seq`, the n-th that was decided.
+    """An archive of a run's own events `first_seq`..`last_seq`, the `number`-th that was decided.
 
-    `record` is the number of the act's record; `manifest_hash` is empty until its files, of so many
+    `record` is the number of the act's record; `manifest_hash` is empty until its files, of `size`
     bytes, are written. Rows of `removed_events` events are gone.
     """
 
     run_id: str
-    n: int
+    number: int
     state: ArchiveState
     first_seq: int
     last_seq: int
@@ -67,7 +67,7 @@ class Archive:
     begun_at: datetime
     changed_at: datetime
     manifest_hash: bytes = b""
-    bytes: int = 0
+    size: int = 0
     removed_events: int = 0
 
 

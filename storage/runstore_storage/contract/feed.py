@@ -201,7 +201,7 @@ class FeedStore(Protocol):
         filter has looked at many entries. An event whose payload is lost makes the call fail.
 
         A page ends before an entry whose event is archived, and one that would begin with it raises
-        `FeedArchived`; where gaps are allowed such entries are left out.
+        `EventsArchived`; where gaps are allowed such entries are left out.
         """
 
     async def read_for_duty(

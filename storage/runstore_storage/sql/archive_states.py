@@ -262,7 +262,7 @@ async def note_removing(conn: Connection, removal: int, state: ArchiveState) -> 
 def _archive(row: Row) -> Archive:
     return Archive(
         run_id=row["run_id"],
-        n=row["n"],
+        number=row["n"],
         state=ArchiveState(row["state"]),
         first_seq=row["first_seq"],
         last_seq=row["last_seq"],
@@ -270,7 +270,7 @@ def _archive(row: Row) -> Archive:
         begun_at=row["begun_at"],
         changed_at=row["changed_at"],
         manifest_hash=row["manifest_hash"] or b"",
-        bytes=row["bytes"],
+        size=row["bytes"],
         removed_events=row["removed_events"],
     )
 

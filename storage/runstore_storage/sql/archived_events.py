@@ -63,11 +63,14 @@ class Kept(NamedTuple):
     body_hash: bytes
 
 
-async def refuse_if_archived(conn: Connection, run: int, from_seq: int) -> None:
+async def refuse_if_archived(
+    conn: Connection, run: int, from_seq: int, *, first_position: int = 0
+) -> None:
     """Raise `EventsArchived` if events of a run from a seq on are archived."""
     row = (await conn.execute(_HERE, {"run": run})).one_or_none()
     if row and row["archived_through"] >= from_seq:
-        raise EventsArchived(row["run_id"], row["archived_through"] + 1, row["snapshot_seq"])
+        first_seq = row["archived_through"] + 1
+        raise EventsArchived(row["run_id"], first_seq, row["snapshot_seq"], first_position)
 
 
 async def through(conn: Connection, runs: Collection[int]) -> Mapping[int, int]:

@@ -110,7 +110,7 @@ async def test_the_feed_says_where_it_is_whole(archived: Archived) -> None:
     assert [entry.position for entry in page.entries] == [4]
     with pytest.raises(runstore.EventsArchived) as refused:
         await archived.client.feed.read()
-    assert (refused.value.first_position, refused.value.first_seq) == (4, 0)
+    assert (refused.value.first_position, refused.value.first_seq) == (4, 4)
     gaps = await archived.client.feed.read(allow_gaps=True)
     assert [entry.position for entry in gaps.entries] == [4]
     with pytest.raises(runstore.EventsArchived):

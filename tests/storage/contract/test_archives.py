@@ -21,7 +21,6 @@ from runstore_storage.contract.errors import (
     ArchiveInvalid,
     ArchiveNotFound,
     EventsArchived,
-    FeedArchived,
     IdempotencyMismatch,
     RunHeld,
     RunInUse,
@@ -198,7 +197,12 @@ async def test_events_that_are_archived_are_never_left_out(doing: PostgresStore,
             break
 
     snapshot_seq = "0" if name == "replay" else "4"
-    assert seen[-1] == {"run_id": "run", "first_seq": "6", "snapshot_seq": snapshot_seq}
+    assert seen[-1] == {
+        "run_id": "run",
+        "first_seq": "6",
+        "snapshot_seq": snapshot_seq,
+        "first_position": "0",
+    }
 
 
 async def test_states_follow_one_another(
@@ -225,7 +229,7 @@ async def test_states_follow_one_another(
     assert (removal.kind, removal.first_seq, removal.last_seq) == (RemovalKind.EVENTS, 1, 4)
     assert (removal.removed_events, removal.is_done) == (4, True)
     assert archive.manifest_hash
-    assert archive.bytes == sum(each.stat().st_size for each in files(doing, key))
+    assert archive.size == sum(each.stat().st_size for each in files(doing, key))
 
 
 async def test_an_archive_is_verified_without_a_server(doing: PostgresStore) -> None:
@@ -484,13 +488,13 @@ async def test_a_run_goes_on_growing_while_it_is_archived(doing: PostgresStore) 
 async def test_a_run_that_has_grown_is_archived_again(doing: PostgresStore) -> None:
     key = await external(doing)
     first = await archived(doing, key)
-    assert (await decided(doing, key)).n == first.n, "nothing has been added"
+    assert (await decided(doing, key)).number == first.number, "nothing has been added"
     await doing.append_events(key, [Event("b")] * 3)
     before = await pages(doing, key, read_archive=True)
 
     second = await archived(doing, key)
 
-    assert (second.n, second.first_seq, second.last_seq) == (2, 1, 7)
+    assert (second.number, second.first_seq, second.last_seq) == (2, 1, 7)
     assert await pages(doing, key, read_archive=True) == before
     assert {each.parent.parent.name for each in files(doing, key)} == {"2"}
     assert [(each.first_seq, each.last_seq) for each in await removals(doing)] == [(5, 7), (1, 4)]
@@ -500,7 +504,7 @@ async def test_a_run_that_has_grown_is_archived_again(doing: PostgresStore) -> N
         pass
     assert files(doing, key) == []
     third = await archived(doing, key)
-    assert third.n == 3
+    assert third.number == 3
     assert await pages(doing, key, read_archive=True) == before
 
 
@@ -584,7 +588,7 @@ async def test_acts_that_are_repeated_are_done_once(doing: PostgresStore) -> Non
     again, is_repeat = await doing.archives.archive_run(
         key, expected_last_seq=None, act=act(key, request_id="a")
     )
-    assert (is_repeat, again.n, again.state) == (True, first.n, ArchiveState.DONE)
+    assert (is_repeat, again.number, again.state) == (True, first.number, ArchiveState.DONE)
     with pytest.raises(IdempotencyMismatch):
         await decided(doing, other, request_id="a")
     done = await restored(doing, key, request_id="r")
@@ -846,9 +850,10 @@ async def test_the_feed_ends_before_what_is_archived(doing: PostgresStore) -> No
     page = await doing.feed.read_feed("p", 1, limit=99)
     assert ([e.run_id for e in page.entries], page.next_position) == (["before"] * 2, 3)
     for position in (3, 4):
-        with pytest.raises(FeedArchived) as refused:
+        with pytest.raises(EventsArchived) as refused:
             await doing.feed.read_feed("p", position, limit=99)
-        assert refused.value.details == {"first_position": "5"}
+        found = {"run_id": "run", "first_seq": "3", "snapshot_seq": "0", "first_position": "5"}
+        assert refused.value.details == found
     rest = await doing.feed.read_feed("p", 5, limit=99)
     assert (rest.entries, rest.next_position) == (whole.entries[4:], 7)
     gaps = await doing.feed.read_feed("p", 1, limit=99, allow_gaps=True)

@@ -673,7 +673,7 @@ class Archive(_message.Message):
     BEGUN_AT_FIELD_NUMBER: _builtins.int
     CHANGED_AT_FIELD_NUMBER: _builtins.int
     MANIFEST_HASH_FIELD_NUMBER: _builtins.int
-    BYTES_FIELD_NUMBER: _builtins.int
+    SIZE_FIELD_NUMBER: _builtins.int
     REMOVED_EVENTS_FIELD_NUMBER: _builtins.int
     run_id: _builtins.str
     """The run."""
@@ -689,7 +689,7 @@ class Archive(_message.Message):
     """The number of the record of the call in the project's chain: who asked for it, and why."""
     manifest_hash: _builtins.bytes
     """The SHA-256 of its manifest; empty until the files are written."""
-    bytes: _builtins.int
+    size: _builtins.int
     """The bytes of all files; 0 until they are written."""
     removed_events: _builtins.int
     """How many events have no row any more."""
@@ -713,12 +713,12 @@ class Archive(_message.Message):
         begun_at: _timestamp_pb2.Timestamp | None = ...,
         changed_at: _timestamp_pb2.Timestamp | None = ...,
         manifest_hash: _builtins.bytes = ...,
-        bytes: _builtins.int = ...,
+        size: _builtins.int = ...,
         removed_events: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["begun_at", b"begun_at", "changed_at", b"changed_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["begun_at", b"begun_at", "bytes", b"bytes", "changed_at", b"changed_at", "first_seq", b"first_seq", "last_seq", b"last_seq", "manifest_hash", b"manifest_hash", "number", b"number", "record", b"record", "removed_events", b"removed_events", "run_id", b"run_id", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["begun_at", b"begun_at", "changed_at", b"changed_at", "first_seq", b"first_seq", "last_seq", b"last_seq", "manifest_hash", b"manifest_hash", "number", b"number", "record", b"record", "removed_events", b"removed_events", "run_id", b"run_id", "size", b"size", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

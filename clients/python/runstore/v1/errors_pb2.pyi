@@ -201,11 +201,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     project, run_id. Choose another id.
     """
     ERROR_REASON_EVENTS_ARCHIVED: _ErrorReason.ValueType  # 48
-    """OUT_OF_RANGE. Events that the call is about are in the archive. Metadata, of a run: run_id,
-    first_seq (the first event that is not), snapshot_seq (that of the run's latest snapshot, or of
-    the one that is replayed from; 0: none); of the feed: first_position (from there on no entry is
-    archived). Read from there on, set `read_archive` or, for the feed, `allow_gaps`; or restore the
-    run.
+    """OUT_OF_RANGE. Events that the call is about are in the archive. Metadata: run_id, first_seq (the
+    run's first event that is not), snapshot_seq (that of its latest snapshot; 0: none),
+    first_position (of the feed, from where on no entry is archived; 0: the feed was not read). Read
+    from there on, set `read_archive` or, for the feed, `allow_gaps`; or restore the run.
     """
     ERROR_REASON_ARCHIVE_NOT_FOUND: _ErrorReason.ValueType  # 49
     """NOT_FOUND. No events of the run are in an archive; or it has none that could be. Metadata:
@@ -405,11 +404,10 @@ ERROR_REASON_RUN_ID_RESERVED: ErrorReason.ValueType  # 47
 project, run_id. Choose another id.
 """
 ERROR_REASON_EVENTS_ARCHIVED: ErrorReason.ValueType  # 48
-"""OUT_OF_RANGE. Events that the call is about are in the archive. Metadata, of a run: run_id,
-first_seq (the first event that is not), snapshot_seq (that of the run's latest snapshot, or of
-the one that is replayed from; 0: none); of the feed: first_position (from there on no entry is
-archived). Read from there on, set `read_archive` or, for the feed, `allow_gaps`; or restore the
-run.
+"""OUT_OF_RANGE. Events that the call is about are in the archive. Metadata: run_id, first_seq (the
+run's first event that is not), snapshot_seq (that of its latest snapshot; 0: none),
+first_position (of the feed, from where on no entry is archived; 0: the feed was not read). Read
+from there on, set `read_archive` or, for the feed, `allow_gaps`; or restore the run.
 """
 ERROR_REASON_ARCHIVE_NOT_FOUND: ErrorReason.ValueType  # 49
 """NOT_FOUND. No events of the run are in an archive; or it has none that could be. Metadata:

@@ -26,8 +26,8 @@ class Archive:
     """An archive of a run, the `number`-th; its events `first_seq`..`last_seq` are read from it
     from the state SWITCHED on.
 
-    `record` is the number of the record that says who asked for it, and why. Its files, of so many
-    `bytes`, are written once `manifest_hash` is not empty. `removed_events` events have no row any
+    `record` is the number of the record that says who asked for it, and why. Its files, of `size`
+    bytes, are written once `manifest_hash` is not empty. `removed_events` events have no row any
     more.
     """
 
@@ -40,5 +40,5 @@ class Archive:
     begun_at: datetime
     changed_at: datetime
     manifest_hash: bytes = b""
-    bytes: int = 0
+    size: int = 0
     removed_events: int = 0

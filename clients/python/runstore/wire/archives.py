@@ -18,6 +18,6 @@ def archive_value(message: admin_pb2.Archive) -> Archive:
         begun_at=time_value(message.begun_at),
         changed_at=time_value(message.changed_at),
         manifest_hash=message.manifest_hash,
-        bytes=message.bytes,
+        size=message.size,
         removed_events=message.removed_events,
     )

@@ -28,7 +28,7 @@ export interface Archive {
   /** The SHA-256 of its manifest; empty until the files are written. */
   readonly manifestHash: Uint8Array;
   /** The bytes of all files; 0 until they are written. */
-  readonly bytes: number;
+  readonly size: number;
   /** How many events have no row any more. */
   readonly removedEvents: number;
 }
@@ -102,7 +102,7 @@ export function archiveValue(message: ArchiveMessage | undefined): Archive {
     begunAt: instantOf(archive.begunAt),
     changedAt: instantOf(archive.changedAt),
     manifestHash: archive.manifestHash,
-    bytes: safeNumber(archive.bytes),
+    size: safeNumber(archive.size),
     removedEvents: safeNumber(archive.removedEvents),
   });
 }

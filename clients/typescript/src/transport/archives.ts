@@ -4,7 +4,7 @@ import { RunstoreError } from "./errors.js";
 
 /** Events that were asked for are in the archive: read it, or go on after them. */
 export class EventsArchived extends RunstoreError {
-  /** The run's first event that is not archived; 0 if the feed was read. */
+  /** The run's first event that is not archived. */
   get firstSeq(): number {
     return Number(this.metadata["first_seq"] ?? 0);
   }

@@ -52,7 +52,6 @@ from runstore_storage.contract.errors.archives import (
     ArchiveInvalid,
     ArchiveNotFound,
     EventsArchived,
-    FeedArchived,
 )
 from runstore_storage.contract.errors.artifacts import (
     ArtifactIsLink,
@@ -111,7 +110,6 @@ __all__ = [
     "ConsumerNotFound",
     "ContentMismatch",
     "EventsArchived",
-    "FeedArchived",
     "HoldNotFound",
     "IdempotencyMismatch",
     "LabelConflict",

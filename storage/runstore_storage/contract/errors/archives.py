@@ -8,24 +8,19 @@ from runstore_storage.contract.errors.base import StorageError
 class EventsArchived(StorageError):
     """Events of a run were archived: those from `first_seq` on are here. `snapshot_seq` is that of
     the run's latest snapshot, 0 if it has none.
+
+    From `first_position` on the project's feed has no archived entry; 0 if it was not the feed that
+    was read.
     """
 
-    def __init__(self, run_id: str, first_seq: int, snapshot_seq: int) -> None:
+    def __init__(
+        self, run_id: str, first_seq: int, snapshot_seq: int, first_position: int = 0
+    ) -> None:
         super().__init__(
             f"run {run_id!r} has events before {first_seq} in the archive only",
             run_id=run_id,
             first_seq=first_seq,
             snapshot_seq=snapshot_seq,
-        )
-
-
-class FeedArchived(EventsArchived):
-    """Entries of the feed were archived: from `first_position` on all are here."""
-
-    def __init__(self, project: str, first_position: int) -> None:
-        StorageError.__init__(
-            self,
-            f"the feed of {project!r} has entries before {first_position} in archives only",
             first_position=first_position,
         )
 

@@ -373,11 +373,10 @@ export enum ErrorReason {
   RUN_ID_RESERVED = 47,
 
   /**
-   * OUT_OF_RANGE. Events that the call is about are in the archive. Metadata, of a run: run_id,
-   * first_seq (the first event that is not), snapshot_seq (that of the run's latest snapshot, or of
-   * the one that is replayed from; 0: none); of the feed: first_position (from there on no entry is
-   * archived). Read from there on, set `read_archive` or, for the feed, `allow_gaps`; or restore the
-   * run.
+   * OUT_OF_RANGE. Events that the call is about are in the archive. Metadata: run_id, first_seq (the
+   * run's first event that is not), snapshot_seq (that of its latest snapshot; 0: none),
+   * first_position (of the feed, from where on no entry is archived; 0: the feed was not read). Read
+   * from there on, set `read_archive` or, for the feed, `allow_gaps`; or restore the run.
    *
    * @generated from enum value: ERROR_REASON_EVENTS_ARCHIVED = 48;
    */
