@@ -38,6 +38,8 @@ _TIMES = frozenset(
         "released_at",
         "revoked_at",
         "updated_at",
+        "begun_at",
+        "changed_at",
     }
 )
 _HASHES = frozenset({"birth", "content_hash", "hash", "last_hash", "previous_hash", "salt"})
@@ -51,7 +53,9 @@ _TOKEN = re.compile(r"(?<![0-9a-z])[0-9a-z]{12}(?![0-9a-z])")
 # How far a removal or an archive has come is for the server to say, and how large the archive is.
 _PROGRESS = frozenset({"done_at", "removed_events", "state", "size", "manifest_hash"})
 # Positions count the events of all projects of the database.
-_POSITIONS = frozenset({"counted_position", "indexed_position", "last_position", "next_position"})
+_POSITIONS = frozenset(
+    {"counted_position", "first_position", "indexed_position", "last_position", "next_position"}
+)
 
 
 def cases(file: Json) -> dict[str, tuple[Json, Any]]:

@@ -445,7 +445,7 @@ func (r *runner) feedFollow(ctx context.Context, a *arguments) (any, error) {
 	var entries []*runstore.FeedEntry
 	for entry, err := range r.client.Feed().Entries(ctx, runstore.FollowFeedOptions{
 		FromPosition: a.FromPosition, Consumer: a.Consumer, Filter: a.feedFilter(),
-		Heartbeat: heartbeat, Patience: longestWait,
+		Heartbeat: heartbeat, Patience: longestWait, AllowGaps: a.AllowGaps,
 	}) {
 		if err != nil {
 			return nil, err
