@@ -71,6 +71,7 @@ def make_served_store(
     poll_interval: float = 0.5,
     large_payloads: LargePayloads = LargePayloads(),  # noqa: B008 - frozen
     salted: bool = True,
+    archive_url: str = "",
 ) -> PostgresStore:
     """A store for a server, which binds what each call may touch."""
     made = PostgresStore(
@@ -80,6 +81,7 @@ def make_served_store(
         append_lanes=2,
         poll_interval=poll_interval,
         objects_url=objects_folder(db_schema).as_uri(),
+        archive_url=archive_url,
         large_payloads=large_payloads,
         salted=salted,
     )

@@ -39,6 +39,8 @@ _TIMES = frozenset(
         "released_at",
         "revoked_at",
         "updated_at",
+        "begun_at",
+        "changed_at",
     }
 )
 _HASHES = frozenset({"birth", "content_hash", "hash", "last_hash", "previous_hash", "salt"})
@@ -49,14 +51,16 @@ _OF_CALLS = frozenset({"call_id", "peer", "secret"})
 # Where the id of a token is.
 _OF_TOKENS = frozenset({"prefix", "resource", "token_id"})
 _TOKEN = re.compile(r"(?<![0-9a-z])[0-9a-z]{12}(?![0-9a-z])")
-# How far a removal has come is for the server to say.
-_PROGRESS = frozenset({"done_at", "removed_events", "state"})
+# How far a removal or an archive has come is for the server to say, and how large the archive is.
+_PROGRESS = frozenset({"done_at", "removed_events", "state", "size", "manifest_hash"})
 # Whether policies are applied just now is, too.
 _WARNINGS = frozenset({"warnings"})
 # About how many they are depends on what the project is called.
 _ABOUT = frozenset({"bytes"})
 # Positions count the events of all projects of the database.
-_POSITIONS = frozenset({"counted_position", "indexed_position", "last_position", "next_position"})
+_POSITIONS = frozenset(
+    {"counted_position", "first_position", "indexed_position", "last_position", "next_position"}
+)
 
 
 def cases(file: Json) -> dict[str, tuple[Json, Any]]:
@@ -218,7 +222,12 @@ def normalised(steps: list[Json], project: str) -> list[Json]:
 
 def _untold(fields: Json) -> frozenset[str]:
     """The names of what is not the same for every client that does the same."""
-    of = {"removal_id": _PROGRESS, "looked_at_runs": _WARNINGS, "sample_run_ids": _ABOUT}
+    of = {
+        "begun_at": _PROGRESS,
+        "removal_id": _PROGRESS,
+        "looked_at_runs": _WARNINGS,
+        "sample_run_ids": _ABOUT,
+    }
     return frozenset().union(*(names for name, names in of.items() if name in fields))
 
 

@@ -336,6 +336,19 @@ class Runner:
     async def erasure_get(self, a: Json) -> Any:
         return await self._client.admin.get_erasure(**a)
 
+    async def archive_run(self, a: Json) -> Any:
+        return await self._client.admin.archive_run(reason=a.pop("why"), **a)
+
+    async def archive_wait(self, a: Json) -> Any:
+        while True:
+            found = await self.archive_run({**a})
+            if found.state >= runstore.ArchiveState.DONE:
+                return found
+            await asyncio.sleep(0.05)
+
+    async def restore_run(self, a: Json) -> Any:
+        return await self._client.admin.restore_run(reason=a.pop("why"), **a)
+
     async def removal_list(self, a: Json) -> Any:
         return {"removals": [each async for each in self._client.admin.removals(**a)]}
 

@@ -16,6 +16,8 @@ type RemovalKind int32
 const (
 	// RemovalOfRun removes a run with all that is stored of it.
 	RemovalOfRun = RemovalKind(runstorev1.RemovalKind_REMOVAL_KIND_RUN)
+	// RemovalOfArchivedEvents removes the rows of a run's events, which are in its archive.
+	RemovalOfArchivedEvents = RemovalKind(runstorev1.RemovalKind_REMOVAL_KIND_EVENTS)
 	// RemovalOfSnapshots removes snapshots of a run, with the task writes that were put since them.
 	RemovalOfSnapshots = RemovalKind(runstorev1.RemovalKind_REMOVAL_KIND_SNAPSHOTS)
 	RemovalOfArtifacts = RemovalKind(runstorev1.RemovalKind_REMOVAL_KIND_ARTIFACTS)

@@ -379,7 +379,7 @@ func TestWhatEventsSaidIsErasedAndTheRestStays(t *testing.T) {
 	equal(t, "salt bytes", len(event.Salt), 0)
 	equal(t, "sealed bytes", len(event.Sealed), 32)
 	equal(t, "is erased", event.ErasedAt.IsZero(), false)
-	found, err := run.Verify(t.Context())
+	found, err := run.Verify(t.Context(), runstore.VerifyOptions{})
 	require(t, err)
 	equal(t, "verified", found.Verified, true)
 	equal(t, "erased events", found.ErasedEvents, int64(1))

@@ -224,6 +224,31 @@ func (e *RunInUseError) ForkRunID() string { return e.Metadata["fork_run_id"] }
 // RunIDReservedError says that a run of this id was deleted: no other run ever gets its id.
 type RunIDReservedError struct{ *failure }
 
+// EventsArchivedError says that events that were asked for are in the archive: read it, or go on after
+// them.
+type EventsArchivedError struct{ *failure }
+
+// FirstSeq is the run's first event that is not archived.
+func (e *EventsArchivedError) FirstSeq() int64 { return e.number("first_seq") }
+
+// SnapshotSeq is the seq of the run's latest snapshot; 0 if it has none.
+func (e *EventsArchivedError) SnapshotSeq() int64 { return e.number("snapshot_seq") }
+
+// FirstPosition is the position of the feed from which on nothing is archived; 0 if a run was read.
+func (e *EventsArchivedError) FirstPosition() int64 { return e.number("first_position") }
+
+// ArchiveNotFoundError says that the run is not archived, or has no events that could be.
+type ArchiveNotFoundError struct{ *failure }
+
+// ArchiveInvalidError says that an archive is not what was written: something else changed it.
+type ArchiveInvalidError struct{ *failure }
+
+// File is the file that is not.
+func (e *ArchiveInvalidError) File() string { return e.Metadata["file"] }
+
+// Problem is what is wrong with it, for people.
+func (e *ArchiveInvalidError) Problem() string { return e.Metadata["problem"] }
+
 // HoldNotFoundError says that the project has no such hold.
 type HoldNotFoundError struct{ *failure }
 
@@ -284,6 +309,9 @@ var byReason = map[string]func(*Error) error{
 	"RUN_OPEN":          func(e *Error) error { return &RunOpenError{e} },
 	"RUN_IN_USE":        func(e *Error) error { return &RunInUseError{e} },
 	"RUN_ID_RESERVED":   func(e *Error) error { return &RunIDReservedError{e} },
+	"EVENTS_ARCHIVED":   func(e *Error) error { return &EventsArchivedError{e} },
+	"ARCHIVE_NOT_FOUND": func(e *Error) error { return &ArchiveNotFoundError{e} },
+	"ARCHIVE_INVALID":   func(e *Error) error { return &ArchiveInvalidError{e} },
 	"HOLD_NOT_FOUND":    func(e *Error) error { return &HoldNotFoundError{e} },
 	"POLICY_NOT_FOUND":  func(e *Error) error { return &PolicyNotFoundError{e} },
 	"ERASURE_NOT_FOUND": func(e *Error) error { return &ErasureNotFoundError{e} },

@@ -87,6 +87,8 @@ type ListEventsOptions struct {
 	Filter  EventFilter
 	// PageSize is how many events are fetched at once; 0 means the server's default.
 	PageSize int
+	// ReadArchive reads events that are archived; else they are [*EventsArchivedError].
+	ReadArchive bool
 }
 
 // EventPage is a page of events in order of seq.
@@ -164,10 +166,10 @@ func (r *Run) ListEvents(ctx context.Context, options ListEventsOptions) iter.Se
 	}
 }
 
-// eventsFrom yields the first events, which came with an answer, and then those from nextFromSeq on; 0
-// means that there are no more.
+// eventsFrom yields the first events, which came with an answer, and then the rest, from FromSeq on;
+// 0 means that there are no more.
 func (r *Run) eventsFrom(
-	ctx context.Context, first []*Event, nextFromSeq int64, pageSize int,
+	ctx context.Context, first []*Event, rest ListEventsOptions,
 ) iter.Seq2[*Event, error] {
 	return func(yield func(*Event, error) bool) {
 		for _, event := range first {
@@ -175,8 +177,7 @@ func (r *Run) eventsFrom(
 				return
 			}
 		}
-		if nextFromSeq > 0 {
-			rest := ListEventsOptions{FromSeq: nextFromSeq, PageSize: pageSize}
+		if rest.FromSeq > 0 {
 			r.ListEvents(ctx, rest)(yield)
 		}
 	}
@@ -185,11 +186,12 @@ func (r *Run) eventsFrom(
 // ListEventPage returns one page of the run's events.
 func (r *Run) ListEventPage(ctx context.Context, options ListEventsOptions) (*EventPage, error) {
 	response, err := send(ctx, r.client, r.client.service.ListEvents, &runstorev1.ListEventsRequest{
-		Project:  r.client.project,
-		RunId:    r.id,
-		FromSeq:  options.FromSeq,
-		PageSize: int32Of(options.PageSize),
-		Filter:   options.Filter.message(),
+		Project:     r.client.project,
+		RunId:       r.id,
+		FromSeq:     options.FromSeq,
+		PageSize:    int32Of(options.PageSize),
+		Filter:      options.Filter.message(),
+		ReadArchive: options.ReadArchive,
 	})
 	if err != nil {
 		return nil, err

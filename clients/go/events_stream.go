@@ -20,6 +20,8 @@ type EventsOptions struct {
 	Filter EventFilter
 	// WaitForRun waits for a run that does not exist yet; needs Follow.
 	WaitForRun bool
+	// ReadArchive reads events that are archived; else they are [*EventsArchivedError].
+	ReadArchive bool
 	// Heartbeat is how often a followed stream shows that it is alive; 0 means every 10 seconds. A
 	// stream that is silent three times as long is reopened.
 	Heartbeat time.Duration
@@ -105,6 +107,7 @@ func (f *eventStream) request() *runstorev1.StreamEventsRequest {
 		Filter:            f.options.Filter.message(),
 		Follow:            f.options.Follow,
 		WaitForRun:        f.options.WaitForRun,
+		ReadArchive:       f.options.ReadArchive,
 		HeartbeatInterval: durationpb.New(f.options.Heartbeat),
 	}
 }

@@ -343,7 +343,7 @@ func TestAStreamSurvivesThreeRestartsWithoutLossOrRepeat(t *testing.T) {
 
 	require(t, <-written)
 	equal(t, "last seq", last, manyEvents+1)
-	found, err := run.Verify(ctx)
+	found, err := run.Verify(ctx, runstore.VerifyOptions{})
 	require(t, err)
 	equal(t, "verified", found.Verified, true)
 }

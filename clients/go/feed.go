@@ -56,6 +56,8 @@ type ReadFeedOptions struct {
 	Filter       FeedFilter
 	// PageSize is the most entries of the page; 0 leaves it to the server.
 	PageSize int
+	// AllowGaps leaves out entries that are archived; else they are [*EventsArchivedError].
+	AllowGaps bool
 }
 
 // FeedPage is a page of entries in order of position.
@@ -74,6 +76,8 @@ type FollowFeedOptions struct {
 	// Consumer starts after the position that it has committed. Following commits nothing.
 	Consumer string
 	Filter   FeedFilter
+	// AllowGaps leaves out entries that are archived; else they are [*EventsArchivedError].
+	AllowGaps bool
 	// Heartbeat is how often a stream shows that it is alive; 0 means every 10 seconds. A stream
 	// that is silent three times as long is reopened.
 	Heartbeat time.Duration
@@ -105,6 +109,7 @@ func (f *Feed) Read(ctx context.Context, options ReadFeedOptions) (*FeedPage, er
 		FromPosition: options.FromPosition,
 		PageSize:     int32Of(options.PageSize),
 		Filter:       options.Filter.message(),
+		AllowGaps:    options.AllowGaps,
 	})
 	if err != nil {
 		return nil, err
@@ -193,6 +198,7 @@ func (f *feedStream) open(
 		Project:           f.feed.client.project,
 		FromPosition:      f.nextPosition,
 		Filter:            f.options.Filter.message(),
+		AllowGaps:         f.options.AllowGaps,
 		HeartbeatInterval: durationpb.New(f.options.Heartbeat),
 	}
 	if f.nextPosition == 0 {

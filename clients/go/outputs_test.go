@@ -97,11 +97,11 @@ func TestVerifyChecksTheWholeChainInSlices(t *testing.T) {
 	run := withTicks(t, dial(t), 25)
 
 	var progress []int64
-	for found, err := range run.VerifySlices(t.Context(), 10) {
+	for found, err := range run.VerifySlices(t.Context(), runstore.VerifyOptions{SliceSize: 10}) {
 		require(t, err)
 		progress = append(progress, found.CheckedEvents)
 	}
-	whole, err := run.Verify(t.Context())
+	whole, err := run.Verify(t.Context(), runstore.VerifyOptions{})
 	require(t, err)
 
 	if !reflect.DeepEqual(progress, []int64{10, 20, 25}) {

@@ -188,6 +188,9 @@ func (v EventErasure) String() string       { return described(v) }
 func (v SubjectErasure) String() string     { return described(v) }
 func (v ErasureBlocker) String() string     { return described(v) }
 func (v Erasure) String() string            { return described(v) }
+func (v Archiving) String() string          { return described(v) }
+func (v Restoration) String() string        { return described(v) }
+func (v Archive) String() string            { return described(v) }
 func (v AdminRecord) String() string        { return described(v) }
 func (v RecordVerification) String() string { return described(v) }
 func (v Artifact) String() string           { return described(v) }

@@ -37,7 +37,7 @@ func TestAForkBeginsWithTheRunsHistoryAndGoesOnByItself(t *testing.T) {
 	if !reflect.DeepEqual(got, []int64{1, 2, 3, 4}) {
 		t.Fatalf("got %v", got)
 	}
-	found, err := fork.Verify(t.Context())
+	found, err := fork.Verify(t.Context(), runstore.VerifyOptions{})
 	require(t, err)
 	equal(t, "verified", found.Verified, true)
 }

@@ -16,6 +16,8 @@ type ReplayOptions struct {
 	Namespace string
 	// PageSize is how many events are fetched at once; 0 means 1000.
 	PageSize int
+	// ReadArchive reads events that are archived; else they are [*EventsArchivedError].
+	ReadArchive bool
 }
 
 // PinnedConfig is a config version that a run is pinned to.
@@ -42,8 +44,8 @@ type Replayed struct {
 	// NextFromSeq is where ListEvents continues, up to AtSeq; 0 if FirstEvents reached it.
 	NextFromSeq int64
 
-	run      *Run
-	pageSize int
+	run     *Run
+	options ReplayOptions
 }
 
 // Replay returns the state of the run right after an event. It changes nothing.
@@ -52,11 +54,12 @@ func (r *Run) Replay(ctx context.Context, options ReplayOptions) (*Replayed, err
 		options.PageSize = largestPage
 	}
 	response, err := send(ctx, r.client, r.client.service.ReplayRun, &runstorev1.ReplayRunRequest{
-		Project:   r.client.project,
-		RunId:     r.id,
-		AtSeq:     options.AtSeq,
-		Namespace: options.Namespace,
-		PageSize:  int32Of(options.PageSize),
+		Project:     r.client.project,
+		RunId:       r.id,
+		AtSeq:       options.AtSeq,
+		Namespace:   options.Namespace,
+		PageSize:    int32Of(options.PageSize),
+		ReadArchive: options.ReadArchive,
 	})
 	if err != nil {
 		return nil, err
@@ -70,15 +73,18 @@ func (r *Run) Replay(ctx context.Context, options ReplayOptions) (*Replayed, err
 		FirstEvents: mapped(response.Events, eventOf),
 		NextFromSeq: response.NextFromSeq,
 		run:         r,
-		pageSize:    options.PageSize,
+		options:     options,
 	}, nil
 }
 
 // Events yields the events after the snapshot up to the moment. If it fails, the last pair holds
 // the error.
 func (r *Replayed) Events(ctx context.Context) iter.Seq2[*Event, error] {
+	rest := ListEventsOptions{
+		FromSeq: r.NextFromSeq, PageSize: r.options.PageSize, ReadArchive: r.options.ReadArchive,
+	}
 	return func(yield func(*Event, error) bool) {
-		for event, err := range r.run.eventsFrom(ctx, r.FirstEvents, r.NextFromSeq, r.pageSize) {
+		for event, err := range r.run.eventsFrom(ctx, r.FirstEvents, rest) {
 			if err == nil && event.Seq > r.AtSeq || !yield(event, err) {
 				return
 			}

@@ -72,5 +72,6 @@ func (r *Run) Resume(ctx context.Context, options ResumeOptions) (*Resumed, erro
 // Events yields all events after the snapshot, run.resumed included. If it fails, the last pair
 // holds the error.
 func (r *Resumed) Events(ctx context.Context) iter.Seq2[*Event, error] {
-	return r.Run.eventsFrom(ctx, r.events, r.nextFromSeq, largestPage)
+	rest := ListEventsOptions{FromSeq: r.nextFromSeq, PageSize: largestPage}
+	return r.Run.eventsFrom(ctx, r.events, rest)
 }

@@ -1,6 +1,7 @@
 package runstore
 
 import (
+	"cmp"
 	"context"
 	"iter"
 
@@ -29,10 +30,18 @@ type Verification struct {
 	ErasedEvents int64
 }
 
+// VerifyOptions says how to verify a run.
+type VerifyOptions struct {
+	// SliceSize is how many events are checked at once; 0 means 10000.
+	SliceSize int
+	// ReadArchive reads events that are archived; else they are [*EventsArchivedError].
+	ReadArchive bool
+}
+
 // Verify recomputes the run's whole hash chain. A broken chain is not an error: see Verified.
-func (r *Run) Verify(ctx context.Context) (*Verification, error) {
+func (r *Run) Verify(ctx context.Context, options VerifyOptions) (*Verification, error) {
 	var found *Verification
-	for slice, err := range r.VerifySlices(ctx, verifySlice) {
+	for slice, err := range r.VerifySlices(ctx, options) {
 		if err != nil {
 			return nil, err
 		}
@@ -41,13 +50,15 @@ func (r *Run) Verify(ctx context.Context) (*Verification, error) {
 	return found, nil
 }
 
-// VerifySlices verifies a long run in slices of sliceSize events and yields the result up to the
-// end of each; the last result is that of the whole run.
-func (r *Run) VerifySlices(ctx context.Context, sliceSize int) iter.Seq2[*Verification, error] {
+// VerifySlices verifies a long run in slices and yields the result up to the end of each; the last
+// result is that of the whole run.
+func (r *Run) VerifySlices(
+	ctx context.Context, options VerifyOptions,
+) iter.Seq2[*Verification, error] {
 	return func(yield func(*Verification, error) bool) {
 		var checked, erased int64
 		for fromSeq := int64(1); fromSeq != 0; {
-			found, err := r.verifySlice(ctx, fromSeq, sliceSize)
+			found, err := r.verifySlice(ctx, fromSeq, options)
 			if err != nil {
 				yield(nil, err)
 				return
@@ -63,9 +74,12 @@ func (r *Run) VerifySlices(ctx context.Context, sliceSize int) iter.Seq2[*Verifi
 	}
 }
 
-func (r *Run) verifySlice(ctx context.Context, fromSeq int64, size int) (*Verification, error) {
+func (r *Run) verifySlice(
+	ctx context.Context, fromSeq int64, options VerifyOptions,
+) (*Verification, error) {
 	response, err := send(ctx, r.client, r.client.service.VerifyRun, &runstorev1.VerifyRunRequest{
-		Project: r.client.project, RunId: r.id, FromSeq: fromSeq, MaxEvents: int32Of(size),
+		Project: r.client.project, RunId: r.id, FromSeq: fromSeq,
+		MaxEvents: int32Of(cmp.Or(options.SliceSize, verifySlice)), ReadArchive: options.ReadArchive,
 	})
 	if err != nil {
 		return nil, err

@@ -58,6 +58,8 @@ def open_store(settings: Settings, url: str) -> PostgresStore:
         append_lanes=settings.append_lanes,
         poll_interval=settings.poll_interval,
         objects_url=settings.objects_location,
+        archive_url=settings.archive_url or "",
+        consumer_idle=timedelta(days=settings.consumer_idle_days),
         large_payloads=LargePayloads(
             settings.payload_inline_bytes, to_objects=settings.large_payloads == "objects"
         ),

@@ -62,6 +62,11 @@ class Settings(BaseSettings):
         " unset, the folder `objects` in RUNSTORE_DATA_DIR. All processes of one database need the"
         " same value.",
     )
+    archive_url: str | None = Field(
+        default=None,
+        description="Where archived runs are stored, likewise; if unset, with artifacts' bytes."
+        " What was archived under another value is not found.",
+    )
     payload_inline_bytes: int = Field(
         default=1 << 20,
         ge=1 << 10,
@@ -218,7 +223,7 @@ class Settings(BaseSettings):
         gt=0,
         le=3650,
         description="Days after which a consumer or a sink that has read nothing more no longer"
-        " keeps runs that policies let go.",
+        " keeps runs that policies let go, nor events from being archived.",
     )
     pool_size: int = Field(default=10, ge=4, description="Postgres connections of each process.")
     append_lanes: int = Field(

@@ -5,8 +5,11 @@ Each noun's transactions are in the `postgres` module of its package.
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from runstore_storage.admin.holds import PostgresHolds
 from runstore_storage.admin.postgres import PostgresAdmin
+from runstore_storage.archived.events import ArchivedEvents
 from runstore_storage.archives.postgres import PostgresArchives
 from runstore_storage.artifacts.postgres import PostgresArtifacts
 from runstore_storage.configs.postgres import PostgresConfigs
@@ -19,6 +22,7 @@ from runstore_storage.erasures.postgres import PostgresErasures
 from runstore_storage.feed.postgres import PostgresFeed
 from runstore_storage.payloads.objects import Objects
 from runstore_storage.payloads.offloading import LargePayloads, Offloading
+from runstore_storage.reading.history import History
 from runstore_storage.reading.postgres import PostgresReading
 from runstore_storage.reading.tails import Tails
 from runstore_storage.reading.wakeups import Wakeups
@@ -32,13 +36,17 @@ from runstore_storage.writing.appender import Appender
 from runstore_storage.writing.postgres import PostgresWriting
 from runstore_storage.writing.room import Room
 
+CONSUMER_IDLE = timedelta(days=30)
+
 _TAKES_WRITES = system("SELECT current_setting('transaction_read_only') = 'off'")
 
 
 class PostgresStore:
     """Runs in one schema of one Postgres. Make it inside a running event loop.
 
-    `salted` is what `look_for_seal` asks the database.
+    `salted` is what `look_for_seal` asks the database. Archives are kept with the objects unless
+    they have a URL of their own; a consumer that was not heard of for `consumer_idle` is not waited
+    for.
     """
 
     def __init__(
@@ -50,6 +58,8 @@ class PostgresStore:
         append_lanes: int,
         poll_interval: float,
         objects_url: str,
+        archive_url: str = "",
+        consumer_idle: timedelta = CONSUMER_IDLE,
         large_payloads: LargePayloads = LargePayloads(),  # noqa: B008 - frozen
         salted: bool = False,
     ) -> None:
@@ -58,7 +68,10 @@ class PostgresStore:
         self._engine = engine = Database(connections, pool_size=pool_size)
         self._in_flight = in_flight = WritesInFlight()
         offloading = Offloading(engine, objects, large_payloads)
-        runs = PostgresReading(engine, offloading)
+        archive_objects = Objects(archive_url or objects_url)
+        self._archived = ArchivedEvents(archive_objects)
+        history = History(engine, offloading, self._archived)
+        runs = PostgresReading(engine, offloading, history)
         self._tails = Tails(runs.read_for_tail, runs.last_seqs, poll_interval=poll_interval)
         self._wakeups = wakeups = Wakeups(connections, self._tails, schema=schema)
         self._room = Room(engine)
@@ -82,8 +95,14 @@ class PostgresStore:
         self.holds = PostgresHolds(engine, in_flight)
         self.configs = PostgresConfigs(engine, in_flight)
         self.artifacts = PostgresArtifacts(engine, objects, in_flight)
-        self.archives = PostgresArchives(engine, objects, offloading)
-        self.removals = PostgresRemovals(engine, objects, in_flight, wakeups.announce)
+        self.removals = PostgresRemovals(
+            engine, objects, archive_objects, in_flight, wakeups.announce
+        )
+        self.archives = PostgresArchives(
+            *(engine, objects, archive_objects, offloading, history, in_flight),
+            *(wakeups.announce, self.removals.decided),
+            idle=consumer_idle,
+        )
         self.retention = PostgresRetention(engine, in_flight, self.removals.note_decided)
         self.erasures = PostgresErasures(
             engine,
@@ -144,3 +163,4 @@ class PostgresStore:
         await self._room.close()
         await self._engine.dispose()
         await self._connections.close()
+        self._archived.close()

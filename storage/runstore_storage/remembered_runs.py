@@ -67,8 +67,9 @@ class RememberedRuns:
 
     def add(self, write: RunWrite, known: Known) -> None:
         """Remember how a committed write left its run, with what was known of it before."""
-        # What a fork knows may be its ancestors', which takes a look-up.
-        if write.stored is None or write.head.is_completed or write.head.lineage:
+        # What a fork knows may be its ancestors', which takes a look-up; as do archived events.
+        head = write.head
+        if write.stored is None or head.is_completed or head.lineage or head.archived_through:
             return
         parts = {**known.parts, **write.parts}
         for oldest in list(parts)[: max(len(parts) - MAX_PARTS_OF_RUN, 0)]:

@@ -236,7 +236,8 @@ async def find_known(
         for (scope, head), event_id in asked
         for segment in head.segments
     }
-    found = await events.find(conn, ids) if ids else {}
+    archived = any(head.archived_through for (_, head), _ in asked)
+    found = await events.find(conn, ids, archived=archived) if ids else {}
     return {
         (head.run, event_id): known
         for (_, head), event_id in asked

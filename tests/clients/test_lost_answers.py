@@ -99,12 +99,8 @@ async def lossy(
 
 # These have tests of their own below: they need what another call has made.
 LATER = {
-    "AppendEventStream",
-    "AppendMany",
-    "DeletePolicy",
-    "DeleteRun",
-    "ReleaseHold",
-    "RevokeToken",
+    *("AppendEventStream", "AppendMany", "ArchiveRun", "DeletePolicy", "DeleteRun"),
+    *("ReleaseHold", "RestoreRun", "RevokeToken"),
 }
 
 
@@ -166,6 +162,29 @@ async def test_a_deletion_is_sent_again_as_it_was(
     assert server.faults == []
     assert server.repeated == {"DeleteRun"}
     assert server.ids == sent_by("DeleteRun")
+
+
+@pytest.mark.parametrize("by", [by_async, by_sync])
+async def test_an_archive_and_its_restoration_are_sent_again_as_they_were(
+    lossy: tuple[str, LossyServer],
+    project: str,
+    client: runstore.AsyncClient,
+    by: Callable[..., Any],
+) -> None:
+    address, server = lossy
+    await (await client.save_run(run_id="run")).complete(runstore.Outcome.SUCCEEDED)
+
+    archive = await by(address, project, lambda its: its.admin.archive_run("run", "old"))
+
+    async with asyncio.timeout(60):
+        while archive.state < runstore.ArchiveState.DONE:
+            await asyncio.sleep(0.05)
+            archive = await client.admin.archive_run("run", "old")
+    archive = await by(address, project, lambda its: its.admin.restore_run("run", "case 7"))
+    assert archive.state is runstore.ArchiveState.RESTORED
+    assert server.faults == []
+    assert server.repeated == {"ArchiveRun", "RestoreRun"}
+    assert server.ids == sent_by("ArchiveRun") | sent_by("RestoreRun")
 
 
 @pytest.mark.parametrize("by", [by_async, by_sync])

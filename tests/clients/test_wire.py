@@ -22,6 +22,7 @@ from google.protobuf.message_factory import GetMessageClass
 from runstore import values
 from runstore.calls import (
     admin,
+    archives,
     artifacts,
     configs,
     erasures,
@@ -50,6 +51,7 @@ from runstore_server.validation.bounds import PAGE
 
 NOUNS = (
     admin,
+    archives,
     artifacts,
     configs,
     erasures,
@@ -112,6 +114,7 @@ DEFAULTS = {
 NOT_SHOWN = {
     "AppendEvents": {"deduplicated"},  # each of its events says so
     "CreateToken": {"deduplicated"},  # it has a secret or is an error
+    "ArchiveRun": {"deduplicated"},
     "DeletePolicy": {"deduplicated"},
     "DeleteRun": {"deduplicated"},
     "EraseEvents": {"deduplicated"},
@@ -122,6 +125,7 @@ NOT_SHOWN = {
     "PutPolicy": {"deduplicated"},
     "ReleaseHold": {"deduplicated"},
     "RemoveLabel": {"deduplicated"},
+    "RestoreRun": {"deduplicated"},
     "RevokeToken": {"deduplicated"},
     "SaveRun": {"deduplicated"},
     "SearchEvents": {"indexed_position"},

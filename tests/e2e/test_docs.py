@@ -10,6 +10,7 @@ import subprocess
 import sys
 import textwrap
 import tomllib
+from contextlib import nullcontext
 from datetime import timedelta
 from pathlib import Path
 from uuid import uuid4
@@ -184,6 +185,23 @@ def test_the_commands_about_erasure_work(fresh_server: ServerProcess, tmp_path: 
         assert erased == [1, 2, 3, 5]
         removals = list(client.admin.removals("run-1"))
         assert [each.state for each in removals] == [runstore.RemovalState.DONE] * 2
+
+
+def test_the_commands_about_archives_work(fresh_server: ServerProcess, tmp_path: Path) -> None:
+    with runstore.Client(fresh_server.target, project="acme/archived") as client:
+        run = client.save_run(run_id="run-1")
+        run.append("tick")
+        run.complete(runstore.Outcome.SUCCEEDED)
+        (shown,) = (each.command for each in examples(ROOT / "docs" / "archive.md"))
+        lines = [f"{line} --project acme/archived" for line in shown.splitlines()]
+
+        for line in lines:
+            assert not (said := _failed(line, fresh_server, tmp_path)), said
+            archived = "restore" not in line
+            with pytest.raises(runstore.EventsArchived) if archived else nullcontext():
+                run.list_events()
+
+        assert [each.method for each in client.admin.records()] == ["RestoreRun", "ArchiveRun"]
 
 
 def test_the_commands_about_holds_work(fresh_server: ServerProcess, tmp_path: Path) -> None:

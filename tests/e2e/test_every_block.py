@@ -151,6 +151,7 @@ EXECUTED: dict[tuple[str, str], tuple[int | None, list[tuple[str, str]]]] = {
         [(UPGRADE, "test_a_database_is_brought_up_from_its_backup_too")],
     ),
     ("docs/retention.md", "sh"): (1, [(DOCS, "test_the_commands_about_retention_work")]),
+    ("docs/archive.md", "sh"): (1, [(DOCS, "test_the_commands_about_archives_work")]),
     ("docs/deletion.md", "sh"): (1, [(DOCS, "test_the_commands_about_deletion_work")]),
     ("docs/erasure.md", "sh"): (
         2,

@@ -26,7 +26,7 @@ NOT_SENT = {
     *("Config", "ConfigVersion", "ConfigLabel", "LabelMove", "Artifact"),
     *("SearchHit", "SearchHighlight", "ForkBase", "StatisticsRow"),
     *("Token", "Principal", "AdminRecord", "Hold", "Removal", "RetentionSum"),
-    *("Erasure", "ErasureBlocker"),
+    *("Erasure", "ErasureBlocker", "Archive"),
 }
 ANSWERS = re.compile(
     r".*Response$|(Feed)?(CaughtUp|Heartbeat)|EndOfRun|EventBatch|FeedBatch|ChainBreak"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -82,6 +83,8 @@ def test_the_store_is_opened_with_every_setting_that_it_takes(
         append_lanes=3,
         poll_interval=0.5,
         objects_url="s3://b/p",
+        archive_url="s3://archives/p",
+        consumer_idle_days=3,
         payload_inline_bytes=2048,
         large_payloads="objects",
     )
@@ -94,5 +97,7 @@ def test_the_store_is_opened_with_every_setting_that_it_takes(
         "append_lanes": 3,
         "poll_interval": 0.5,
         "objects_url": "s3://b/p",
+        "archive_url": "s3://archives/p",
+        "consumer_idle": timedelta(days=3),
         "large_payloads": LargePayloads(2048, to_objects=True),
     }

@@ -134,6 +134,17 @@ async def _erasure(store: Store, project: str) -> object:
     return await store.erasures.get_erasure(project, ids[-1].removeprefix("erasures/"))
 
 
+async def _archived(store: Store, project: str, run_id: str) -> object:
+    return await store.archives.archive_run(
+        RunKey(project, run_id), expected_last_seq=None, act=act(project, f"archive {run_id}")
+    )
+
+
+async def _restored(store: Store, project: str, run_id: str) -> object:
+    key = RunKey(project, run_id)
+    return await store.archives.restore_run(key, act(project, f"restore {run_id}"))
+
+
 CALLS: dict[str, Call] = {
     "save_run": lambda store, project: store.save_run(NewRun(project, "new")),
     "get_run": lambda store, project: store.get_run(run(project)),
@@ -228,6 +239,8 @@ CALLS: dict[str, Call] = {
         project, run_id="", released=True, limit=10, after=None
     ),
     "removals.delete_run": lambda store, project: _deleted(store, project, "going"),
+    "archives.archive_run": lambda store, project: _archived(store, project, "leaving"),
+    "archives.restore_run": lambda store, project: _restored(store, project, "away"),
     "removals.list_removals": lambda store, project: store.removals.list_removals(
         project, run_id="", limit=10, after=None
     ),
@@ -291,8 +304,9 @@ async def furnish(store: Store, project: str) -> None:
         await store.admin.create_token(token(project), act(project, "token"))
         await store.holds.place_hold(NewHold(project, "why", "done"), act(project, "hold"))
         await store.retention.put_policy(replace(POLICY, name="old"), act(project, "old"))
-        for name in ("gone", "going"):
+        for name in ("gone", "going", "leaving", "away", "kept away", "back"):
             ended = (await store.save_run(NewRun(project, name))).run.key
+            await store.append_events(ended, [Event("t", "kept")])
             await store.complete_run(ended, Completion(Outcome.SUCCEEDED))
         base = (await store.save_run(NewRun(project, "base"))).run.key
         await store.append_events(base, [Event("t")])
@@ -300,6 +314,15 @@ async def furnish(store: Store, project: str) -> None:
         await store.put_snapshot(base, step("first"))
         await store.artifacts.upload_artifact(NewArtifact(base, "a"), Announced(), chunks())
         await store.complete_run(base, Completion(Outcome.SUCCEEDED))
+        for name in ("away", "kept away", "back"):
+            await _archived(store, project, name)
+    await publish(store)
+    await store.feed.hold_duty(REMOVALS, "me")
+    while await store.removals.remove("me"):
+        pass
+    with bound(Scope(project)):
+        await store.append_events(RunKey(project, "run"), [Event("t", "last")])
+        await _restored(store, project, "back")
         await _deleted(store, project, "gone")
         about = Event("t", payload=LARGE, subjects=("ann",))
         erased = (await store.save_run(NewRun(project, "erased"))).run.key
@@ -329,6 +352,15 @@ async def publish(store: Store) -> None:
             pass
 
 
+async def _from_an_archived_entry(store: Store, project: str) -> None:
+    position = 1
+    while True:
+        page = await store.feed.read_feed(project, position, limit=10)
+        if page.reaches_end:
+            return
+        position = page.next_position
+
+
 async def _refused(answer: Awaitable[object]) -> None:
     try:
         await answer
@@ -352,6 +384,25 @@ async def _by_id(store: Store, project: str) -> object:
 
 
 MORE: dict[str, Call] = {
+    "an archived run": lambda store, project: store.read_events(
+        RunKey(project, "kept away"), 1, limit=10, read_archive=True
+    ),
+    "an archived run that may not be read from there": lambda store, project: _refused(
+        store.read_events(RunKey(project, "kept away"), 1, limit=10)
+    ),
+    "a fork of an archived run": lambda store, project: _refused(
+        store.fork_run(NewFork(RunKey(project, "kept away"), fork_run_id="late"))
+    ),
+    "a repeated event of an archived run": lambda store, project: store.append_events(
+        RunKey(project, "kept away"), [Event("t", "kept")]
+    ),
+    "what a repeated act has archived": lambda store, project: _archived(
+        store, project, "kept away"
+    ),
+    "what a repeated act has restored": lambda store, project: _restored(store, project, "back"),
+    "the feed with what is archived": lambda store, project: _refused(
+        _from_an_archived_entry(store, project)
+    ),
     "what a repeated act has deleted": lambda store, project: _deleted(store, project, "gone"),
     "a repeated erasure": _erased,
     "a subject that is forgotten again": _forgotten,

@@ -39,6 +39,7 @@ MAKING = {
     *("admin.create_token", "admin.revoke_token", "admin.set_limits", "holds.place_hold"),
     *("removals.delete_run", "retention.put_policy", "retention.delete_policy"),
     *("erasures.erase_events", "erasures.erase_subject"),
+    *("archives.archive_run", "archives.restore_run"),
 }
 """The methods that make what does not exist; to do so in another project is no caller's mistake."""
 

@@ -166,6 +166,17 @@ CONSTRAINTS: dict[str, tuple[str, list[dict[str, Any]]]] = {
     "uq_removals_record": ("removals", [{"removal": NOBODY}]),
     "fk_removals_run": ("removals", [{"removal": NOBODY, "record": 99, "run": NOBODY}]),
     "ck_removals_kind": ("removals", [{"removal": NOBODY, "record": 99, "kind": 9}]),
+    "pk_archives": ("archives", [{"state": 5}]),
+    "fk_archives_run": ("archives", [{"run": NOBODY}]),
+    "fk_archives_removal": ("archives", [{"n": 99, "removal": NOBODY}]),
+    "ck_archives_state": ("archives", [{"n": 99, "state": state} for state in (0, 9)]),
+    "ck_archives_seqs": (
+        "archives",
+        [{"n": 99, "first_seq": 0}, {"n": 99, "first_seq": 2, "last_seq": 1}],
+    ),
+    "ck_archives_manifest": ("archives", [{"n": 99, "state": 2, "manifest_hash": None}]),
+    "pk_archived_events": ("archived_events", [{"event_id": "new"}]),
+    "uq_archived_events_event_id": ("archived_events", [{"seq": 99}]),
     "ck_removals_birth": ("removals", [{"removal": NOBODY, "record": 99, "birth": "\\x00"}]),
     "fk_removals_erasure": ("removals", [{"removal": NOBODY, "record": 2, "erasure": NOBODY}]),
     "pk_erasure_requests": ("erasure_requests", [{"erasure_id": "new", "record": 2}]),
@@ -238,6 +249,8 @@ NULLABLE = {
             ("artifacts", "metadata"),
         )
     ),
+    *("archives.manifest_hash", "archives.removal", "archives.restore_record"),
+    *("archived_events.payload_blob", "archived_events.salt"),
     *("runs.parent", "runs.external_ref", "runs.fork_parent", "runs.fork_seq", "runs.lineage"),
     *("run_heads.completed_at", "run_heads.project", "run_heads.updated_hour"),
     *("events.input_tokens", "events.output_tokens", "events.cached_input_tokens"),
@@ -352,6 +365,11 @@ TRIGGERS: dict[str, list[str]] = {
     "tr_run_heads_removed": ["DELETE FROM run_heads"],
     "tr_artifacts_removed": ["DELETE FROM artifacts"],
     "tr_requests_removed": ["DELETE FROM requests"],
+    "tr_archived_events_append_only": [
+        "UPDATE archived_events SET event_id = ''",
+        "DELETE FROM archived_events",
+    ],
+    "tr_archived_events_truncate": ["TRUNCATE archived_events"],
     "tr_admin_records_append_only": [
         "UPDATE admin_records SET status = 'x'",
         "DELETE FROM admin_records",
@@ -414,6 +432,18 @@ INDEXES = {
     "ix_artifacts_run": "SELECT 1 FROM artifacts WHERE run = 1 ORDER BY artifact_id",
     "ix_artifacts_object": "SELECT 1 FROM artifacts WHERE object = 1",
     "ix_blobs_location": "SELECT 1 FROM blobs WHERE location = 'x'",
+    "ix_archives_record": "SELECT 1 FROM archives WHERE project = 'p' AND record = 1",
+    "ix_archives_restore_record": (
+        "SELECT 1 FROM archives WHERE project = 'p' AND restore_record = 1"
+    ),
+    "ix_archives_removal": "SELECT 1 FROM archives WHERE removal = 1",
+    "ix_archives_open": "SELECT 1 FROM archives WHERE NOT is_cleared AND state = 1",
+    "ix_archived_events_payload_blob": (
+        "SELECT 1 FROM archived_events WHERE run = 1 AND payload_blob = 1"
+    ),
+    "ix_run_heads_archived": (
+        "SELECT 1 FROM run_heads WHERE archived_through > 0 AND run = ANY('{1, 2}')"
+    ),
     "ix_removals_run": "SELECT 1 FROM removals WHERE run = 1",
     "ix_removals_erasure": "SELECT 1 FROM removals WHERE erasure = 1 AND run = 1",
     "ix_subject_refs_run": "SELECT 1 FROM subject_refs WHERE run = 1 AND seq = 1",
@@ -511,6 +541,10 @@ ROWS = [
     "INSERT INTO erasure_targets VALUES (1, 1, 1, 1)",
     "INSERT INTO erasures VALUES (1, 1, NULL, 1, now())",
     "INSERT INTO subject_refs VALUES ('ann', 1, 1)",
+    "INSERT INTO archives SELECT min(run), 1, 'p', decode(repeat('00', 32), 'hex'), 2, 1, 1, 1, 1,"
+    " 1, '', 1, 1, 1, now(), now(), false FROM runs",
+    "INSERT INTO archived_events SELECT -run, seq, event_id, recorded_at, is_terminal, 1, '',"
+    " body_hash, hash FROM events ORDER BY run, seq LIMIT 1",
     "INSERT INTO unnamed_objects VALUES ('x', 1)",
     "INSERT INTO removal_steps OVERRIDING SYSTEM VALUE VALUES (1, 1, 1, true)",
 ]

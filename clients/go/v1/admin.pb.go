@@ -168,6 +168,8 @@ const (
 	RemovalKind_REMOVAL_KIND_UNSPECIFIED RemovalKind = 0
 	// A run, with all that is stored of it.
 	RemovalKind_REMOVAL_KIND_RUN RemovalKind = 1
+	// The rows of a run's events, which are in its archive.
+	RemovalKind_REMOVAL_KIND_EVENTS RemovalKind = 2
 	// Snapshots of a run, with the task writes that were put since them.
 	RemovalKind_REMOVAL_KIND_SNAPSHOTS RemovalKind = 3
 	// The artifacts of a run.
@@ -183,6 +185,7 @@ var (
 	RemovalKind_name = map[int32]string{
 		0: "REMOVAL_KIND_UNSPECIFIED",
 		1: "REMOVAL_KIND_RUN",
+		2: "REMOVAL_KIND_EVENTS",
 		3: "REMOVAL_KIND_SNAPSHOTS",
 		4: "REMOVAL_KIND_ARTIFACTS",
 		5: "REMOVAL_KIND_SEARCH_TEXT",
@@ -191,6 +194,7 @@ var (
 	RemovalKind_value = map[string]int32{
 		"REMOVAL_KIND_UNSPECIFIED":   0,
 		"REMOVAL_KIND_RUN":           1,
+		"REMOVAL_KIND_EVENTS":        2,
 		"REMOVAL_KIND_SNAPSHOTS":     3,
 		"REMOVAL_KIND_ARTIFACTS":     4,
 		"REMOVAL_KIND_SEARCH_TEXT":   5,
@@ -399,6 +403,83 @@ func (x ErasureState) Number() protoreflect.EnumNumber {
 // Deprecated: Use ErasureState.Descriptor instead.
 func (ErasureState) EnumDescriptor() ([]byte, []int) {
 	return file_runstore_v1_admin_proto_rawDescGZIP(), []int{5}
+}
+
+// An ArchiveState says how far an archive has come.
+type ArchiveState int32
+
+const (
+	// Never sent.
+	ArchiveState_ARCHIVE_STATE_UNSPECIFIED ArchiveState = 0
+	// It was decided; it waits until all readers of the feed have passed the run's events.
+	ArchiveState_ARCHIVE_STATE_PLANNED ArchiveState = 1
+	// Its files were written to the object store, read back and found right.
+	ArchiveState_ARCHIVE_STATE_ARCHIVED ArchiveState = 2
+	// The run's events are read from the files: EVENTS_ARCHIVED to whoever does not say so.
+	ArchiveState_ARCHIVE_STATE_SWITCHED ArchiveState = 3
+	// Their rows are being removed from the database.
+	ArchiveState_ARCHIVE_STATE_REMOVING ArchiveState = 4
+	// None of their rows is left.
+	ArchiveState_ARCHIVE_STATE_DONE ArchiveState = 5
+	// RestoreRun put the rows back; the files are removed.
+	ArchiveState_ARCHIVE_STATE_RESTORED ArchiveState = 6
+	// A hold or a fork came before the switch: nothing has changed.
+	ArchiveState_ARCHIVE_STATE_CANCELLED ArchiveState = 7
+	// A later archive of the run has its events, too; the files are removed.
+	ArchiveState_ARCHIVE_STATE_REPLACED ArchiveState = 8
+)
+
+// Enum value maps for ArchiveState.
+var (
+	ArchiveState_name = map[int32]string{
+		0: "ARCHIVE_STATE_UNSPECIFIED",
+		1: "ARCHIVE_STATE_PLANNED",
+		2: "ARCHIVE_STATE_ARCHIVED",
+		3: "ARCHIVE_STATE_SWITCHED",
+		4: "ARCHIVE_STATE_REMOVING",
+		5: "ARCHIVE_STATE_DONE",
+		6: "ARCHIVE_STATE_RESTORED",
+		7: "ARCHIVE_STATE_CANCELLED",
+		8: "ARCHIVE_STATE_REPLACED",
+	}
+	ArchiveState_value = map[string]int32{
+		"ARCHIVE_STATE_UNSPECIFIED": 0,
+		"ARCHIVE_STATE_PLANNED":     1,
+		"ARCHIVE_STATE_ARCHIVED":    2,
+		"ARCHIVE_STATE_SWITCHED":    3,
+		"ARCHIVE_STATE_REMOVING":    4,
+		"ARCHIVE_STATE_DONE":        5,
+		"ARCHIVE_STATE_RESTORED":    6,
+		"ARCHIVE_STATE_CANCELLED":   7,
+		"ARCHIVE_STATE_REPLACED":    8,
+	}
+)
+
+func (x ArchiveState) Enum() *ArchiveState {
+	p := new(ArchiveState)
+	*p = x
+	return p
+}
+
+func (x ArchiveState) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (ArchiveState) Descriptor() protoreflect.EnumDescriptor {
+	return file_runstore_v1_admin_proto_enumTypes[6].Descriptor()
+}
+
+func (ArchiveState) Type() protoreflect.EnumType {
+	return &file_runstore_v1_admin_proto_enumTypes[6]
+}
+
+func (x ArchiveState) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use ArchiveState.Descriptor instead.
+func (ArchiveState) EnumDescriptor() ([]byte, []int) {
+	return file_runstore_v1_admin_proto_rawDescGZIP(), []int{6}
 }
 
 // A Grant is a role in projects.
@@ -1703,6 +1784,142 @@ func (x *Erasure) GetDoneAt() *timestamppb.Timestamp {
 	return nil
 }
 
+// An Archive is a run's history as files in the object store: docs/archive.md.
+type Archive struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The run.
+	RunId string `protobuf:"bytes,1,opt,name=run_id,json=runId,proto3" json:"run_id,omitempty"`
+	// Counts the archives of the run: 1, 2, 3 ...
+	Number int32 `protobuf:"varint,2,opt,name=number,proto3" json:"number,omitempty"`
+	// How far it has come.
+	State ArchiveState `protobuf:"varint,3,opt,name=state,proto3,enum=runstore.v1.ArchiveState" json:"state,omitempty"`
+	// The first event that is read from it.
+	FirstSeq int64 `protobuf:"varint,4,opt,name=first_seq,json=firstSeq,proto3" json:"first_seq,omitempty"`
+	// The last event that is read from it.
+	LastSeq int64 `protobuf:"varint,5,opt,name=last_seq,json=lastSeq,proto3" json:"last_seq,omitempty"`
+	// The number of the record of the call in the project's chain: who asked for it, and why.
+	Record int64 `protobuf:"varint,6,opt,name=record,proto3" json:"record,omitempty"`
+	// When it was decided.
+	BegunAt *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=begun_at,json=begunAt,proto3" json:"begun_at,omitempty"`
+	// When its state changed last.
+	ChangedAt *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=changed_at,json=changedAt,proto3" json:"changed_at,omitempty"`
+	// The SHA-256 of its manifest; empty until the files are written.
+	ManifestHash []byte `protobuf:"bytes,9,opt,name=manifest_hash,json=manifestHash,proto3" json:"manifest_hash,omitempty"`
+	// The bytes of all files; 0 until they are written.
+	Size int64 `protobuf:"varint,10,opt,name=size,proto3" json:"size,omitempty"`
+	// How many events have no row any more.
+	RemovedEvents int64 `protobuf:"varint,11,opt,name=removed_events,json=removedEvents,proto3" json:"removed_events,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Archive) Reset() {
+	*x = Archive{}
+	mi := &file_runstore_v1_admin_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Archive) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Archive) ProtoMessage() {}
+
+func (x *Archive) ProtoReflect() protoreflect.Message {
+	mi := &file_runstore_v1_admin_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Archive.ProtoReflect.Descriptor instead.
+func (*Archive) Descriptor() ([]byte, []int) {
+	return file_runstore_v1_admin_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *Archive) GetRunId() string {
+	if x != nil {
+		return x.RunId
+	}
+	return ""
+}
+
+func (x *Archive) GetNumber() int32 {
+	if x != nil {
+		return x.Number
+	}
+	return 0
+}
+
+func (x *Archive) GetState() ArchiveState {
+	if x != nil {
+		return x.State
+	}
+	return ArchiveState_ARCHIVE_STATE_UNSPECIFIED
+}
+
+func (x *Archive) GetFirstSeq() int64 {
+	if x != nil {
+		return x.FirstSeq
+	}
+	return 0
+}
+
+func (x *Archive) GetLastSeq() int64 {
+	if x != nil {
+		return x.LastSeq
+	}
+	return 0
+}
+
+func (x *Archive) GetRecord() int64 {
+	if x != nil {
+		return x.Record
+	}
+	return 0
+}
+
+func (x *Archive) GetBegunAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.BegunAt
+	}
+	return nil
+}
+
+func (x *Archive) GetChangedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ChangedAt
+	}
+	return nil
+}
+
+func (x *Archive) GetManifestHash() []byte {
+	if x != nil {
+		return x.ManifestHash
+	}
+	return nil
+}
+
+func (x *Archive) GetSize() int64 {
+	if x != nil {
+		return x.Size
+	}
+	return 0
+}
+
+func (x *Archive) GetRemovedEvents() int64 {
+	if x != nil {
+		return x.RemovedEvents
+	}
+	return 0
+}
+
 var File_runstore_v1_admin_proto protoreflect.FileDescriptor
 
 const file_runstore_v1_admin_proto_rawDesc = "" +
@@ -1821,7 +2038,21 @@ const file_runstore_v1_admin_proto_rawDesc = "" +
 	"\x04runs\x18\x05 \x01(\x03R\x04runs\x12#\n" +
 	"\rerased_events\x18\x06 \x01(\x03R\ferasedEvents\x127\n" +
 	"\bblockers\x18\a \x03(\v2\x1b.runstore.v1.ErasureBlockerR\bblockers\x123\n" +
-	"\adone_at\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\x06doneAt*t\n" +
+	"\adone_at\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\x06doneAt\"\x8b\x03\n" +
+	"\aArchive\x12\x15\n" +
+	"\x06run_id\x18\x01 \x01(\tR\x05runId\x12\x16\n" +
+	"\x06number\x18\x02 \x01(\x05R\x06number\x12/\n" +
+	"\x05state\x18\x03 \x01(\x0e2\x19.runstore.v1.ArchiveStateR\x05state\x12\x1b\n" +
+	"\tfirst_seq\x18\x04 \x01(\x03R\bfirstSeq\x12\x19\n" +
+	"\blast_seq\x18\x05 \x01(\x03R\alastSeq\x12\x16\n" +
+	"\x06record\x18\x06 \x01(\x03R\x06record\x125\n" +
+	"\bbegun_at\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\abegunAt\x129\n" +
+	"\n" +
+	"changed_at\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\tchangedAt\x12#\n" +
+	"\rmanifest_hash\x18\t \x01(\fR\fmanifestHash\x12\x12\n" +
+	"\x04size\x18\n" +
+	" \x01(\x03R\x04size\x12%\n" +
+	"\x0eremoved_events\x18\v \x01(\x03R\rremovedEvents*t\n" +
 	"\x04Role\x12\x14\n" +
 	"\x10ROLE_UNSPECIFIED\x10\x00\x12\x11\n" +
 	"\rROLE_RECORDER\x10\x01\x12\x0f\n" +
@@ -1837,10 +2068,11 @@ const file_runstore_v1_admin_proto_rawDesc = "" +
 	"\x12PRINCIPAL_KIND_JWT\x10\x03\x12\x1e\n" +
 	"\x1aPRINCIPAL_KIND_CERTIFICATE\x10\x04\x12\x1b\n" +
 	"\x17PRINCIPAL_KIND_DATABASE\x10\x05\x12\x17\n" +
-	"\x13PRINCIPAL_KIND_DUTY\x10\x06*\xb7\x01\n" +
+	"\x13PRINCIPAL_KIND_DUTY\x10\x06*\xd0\x01\n" +
 	"\vRemovalKind\x12\x1c\n" +
 	"\x18REMOVAL_KIND_UNSPECIFIED\x10\x00\x12\x14\n" +
-	"\x10REMOVAL_KIND_RUN\x10\x01\x12\x1a\n" +
+	"\x10REMOVAL_KIND_RUN\x10\x01\x12\x17\n" +
+	"\x13REMOVAL_KIND_EVENTS\x10\x02\x12\x1a\n" +
 	"\x16REMOVAL_KIND_SNAPSHOTS\x10\x03\x12\x1a\n" +
 	"\x16REMOVAL_KIND_ARTIFACTS\x10\x04\x12\x1c\n" +
 	"\x18REMOVAL_KIND_SEARCH_TEXT\x10\x05\x12\x1e\n" +
@@ -1860,7 +2092,17 @@ const file_runstore_v1_admin_proto_rawDesc = "" +
 	"\x15ERASURE_STATE_PENDING\x10\x01\x12\x19\n" +
 	"\x15ERASURE_STATE_BLOCKED\x10\x02\x12\x1a\n" +
 	"\x16ERASURE_STATE_REMOVING\x10\x03\x12\x16\n" +
-	"\x12ERASURE_STATE_DONE\x10\x04B\x81\x01\n" +
+	"\x12ERASURE_STATE_DONE\x10\x04*\x89\x02\n" +
+	"\fArchiveState\x12\x1d\n" +
+	"\x19ARCHIVE_STATE_UNSPECIFIED\x10\x00\x12\x19\n" +
+	"\x15ARCHIVE_STATE_PLANNED\x10\x01\x12\x1a\n" +
+	"\x16ARCHIVE_STATE_ARCHIVED\x10\x02\x12\x1a\n" +
+	"\x16ARCHIVE_STATE_SWITCHED\x10\x03\x12\x1a\n" +
+	"\x16ARCHIVE_STATE_REMOVING\x10\x04\x12\x16\n" +
+	"\x12ARCHIVE_STATE_DONE\x10\x05\x12\x1a\n" +
+	"\x16ARCHIVE_STATE_RESTORED\x10\x06\x12\x1b\n" +
+	"\x17ARCHIVE_STATE_CANCELLED\x10\a\x12\x1a\n" +
+	"\x16ARCHIVE_STATE_REPLACED\x10\bB\x81\x01\n" +
 	"\x0fcom.runstore.v1B\n" +
 	"AdminProtoP\x01Z5github.com/runstore/runstore/clients/go/v1;runstorev1\xaa\x02\vRunstore.V1\xca\x02\vRunstore\\V1\xea\x02\fRunstore::V1b\x06proto3"
 
@@ -1876,8 +2118,8 @@ func file_runstore_v1_admin_proto_rawDescGZIP() []byte {
 	return file_runstore_v1_admin_proto_rawDescData
 }
 
-var file_runstore_v1_admin_proto_enumTypes = make([]protoimpl.EnumInfo, 6)
-var file_runstore_v1_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
+var file_runstore_v1_admin_proto_enumTypes = make([]protoimpl.EnumInfo, 7)
+var file_runstore_v1_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
 var file_runstore_v1_admin_proto_goTypes = []any{
 	(Role)(0),                     // 0: runstore.v1.Role
 	(PrincipalKind)(0),            // 1: runstore.v1.PrincipalKind
@@ -1885,65 +2127,70 @@ var file_runstore_v1_admin_proto_goTypes = []any{
 	(RemovalState)(0),             // 3: runstore.v1.RemovalState
 	(RetentionBlocker)(0),         // 4: runstore.v1.RetentionBlocker
 	(ErasureState)(0),             // 5: runstore.v1.ErasureState
-	(*Grant)(nil),                 // 6: runstore.v1.Grant
-	(*Token)(nil),                 // 7: runstore.v1.Token
-	(*Principal)(nil),             // 8: runstore.v1.Principal
-	(*Limits)(nil),                // 9: runstore.v1.Limits
-	(*AdminRecord)(nil),           // 10: runstore.v1.AdminRecord
-	(*RunSelection)(nil),          // 11: runstore.v1.RunSelection
-	(*Hold)(nil),                  // 12: runstore.v1.Hold
-	(*Removal)(nil),               // 13: runstore.v1.Removal
-	(*Policy)(nil),                // 14: runstore.v1.Policy
-	(*RetentionSum)(nil),          // 15: runstore.v1.RetentionSum
-	(*SeqRange)(nil),              // 16: runstore.v1.SeqRange
-	(*ErasureBlocker)(nil),        // 17: runstore.v1.ErasureBlocker
-	(*Erasure)(nil),               // 18: runstore.v1.Erasure
-	nil,                           // 19: runstore.v1.RunSelection.LabelsEntry
-	(*timestamppb.Timestamp)(nil), // 20: google.protobuf.Timestamp
-	(RunStatus)(0),                // 21: runstore.v1.RunStatus
-	(*durationpb.Duration)(nil),   // 22: google.protobuf.Duration
+	(ArchiveState)(0),             // 6: runstore.v1.ArchiveState
+	(*Grant)(nil),                 // 7: runstore.v1.Grant
+	(*Token)(nil),                 // 8: runstore.v1.Token
+	(*Principal)(nil),             // 9: runstore.v1.Principal
+	(*Limits)(nil),                // 10: runstore.v1.Limits
+	(*AdminRecord)(nil),           // 11: runstore.v1.AdminRecord
+	(*RunSelection)(nil),          // 12: runstore.v1.RunSelection
+	(*Hold)(nil),                  // 13: runstore.v1.Hold
+	(*Removal)(nil),               // 14: runstore.v1.Removal
+	(*Policy)(nil),                // 15: runstore.v1.Policy
+	(*RetentionSum)(nil),          // 16: runstore.v1.RetentionSum
+	(*SeqRange)(nil),              // 17: runstore.v1.SeqRange
+	(*ErasureBlocker)(nil),        // 18: runstore.v1.ErasureBlocker
+	(*Erasure)(nil),               // 19: runstore.v1.Erasure
+	(*Archive)(nil),               // 20: runstore.v1.Archive
+	nil,                           // 21: runstore.v1.RunSelection.LabelsEntry
+	(*timestamppb.Timestamp)(nil), // 22: google.protobuf.Timestamp
+	(RunStatus)(0),                // 23: runstore.v1.RunStatus
+	(*durationpb.Duration)(nil),   // 24: google.protobuf.Duration
 }
 var file_runstore_v1_admin_proto_depIdxs = []int32{
 	0,  // 0: runstore.v1.Grant.role:type_name -> runstore.v1.Role
-	6,  // 1: runstore.v1.Token.grants:type_name -> runstore.v1.Grant
-	8,  // 2: runstore.v1.Token.created_by:type_name -> runstore.v1.Principal
-	20, // 3: runstore.v1.Token.created_at:type_name -> google.protobuf.Timestamp
-	20, // 4: runstore.v1.Token.expires_at:type_name -> google.protobuf.Timestamp
-	20, // 5: runstore.v1.Token.revoked_at:type_name -> google.protobuf.Timestamp
-	20, // 6: runstore.v1.Token.last_used_at:type_name -> google.protobuf.Timestamp
+	7,  // 1: runstore.v1.Token.grants:type_name -> runstore.v1.Grant
+	9,  // 2: runstore.v1.Token.created_by:type_name -> runstore.v1.Principal
+	22, // 3: runstore.v1.Token.created_at:type_name -> google.protobuf.Timestamp
+	22, // 4: runstore.v1.Token.expires_at:type_name -> google.protobuf.Timestamp
+	22, // 5: runstore.v1.Token.revoked_at:type_name -> google.protobuf.Timestamp
+	22, // 6: runstore.v1.Token.last_used_at:type_name -> google.protobuf.Timestamp
 	1,  // 7: runstore.v1.Principal.kind:type_name -> runstore.v1.PrincipalKind
-	20, // 8: runstore.v1.AdminRecord.recorded_at:type_name -> google.protobuf.Timestamp
-	8,  // 9: runstore.v1.AdminRecord.principal:type_name -> runstore.v1.Principal
-	6,  // 10: runstore.v1.AdminRecord.grants:type_name -> runstore.v1.Grant
-	21, // 11: runstore.v1.RunSelection.statuses:type_name -> runstore.v1.RunStatus
-	19, // 12: runstore.v1.RunSelection.labels:type_name -> runstore.v1.RunSelection.LabelsEntry
-	11, // 13: runstore.v1.Hold.filter:type_name -> runstore.v1.RunSelection
-	8,  // 14: runstore.v1.Hold.placed_by:type_name -> runstore.v1.Principal
-	20, // 15: runstore.v1.Hold.placed_at:type_name -> google.protobuf.Timestamp
-	8,  // 16: runstore.v1.Hold.released_by:type_name -> runstore.v1.Principal
-	20, // 17: runstore.v1.Hold.released_at:type_name -> google.protobuf.Timestamp
+	22, // 8: runstore.v1.AdminRecord.recorded_at:type_name -> google.protobuf.Timestamp
+	9,  // 9: runstore.v1.AdminRecord.principal:type_name -> runstore.v1.Principal
+	7,  // 10: runstore.v1.AdminRecord.grants:type_name -> runstore.v1.Grant
+	23, // 11: runstore.v1.RunSelection.statuses:type_name -> runstore.v1.RunStatus
+	21, // 12: runstore.v1.RunSelection.labels:type_name -> runstore.v1.RunSelection.LabelsEntry
+	12, // 13: runstore.v1.Hold.filter:type_name -> runstore.v1.RunSelection
+	9,  // 14: runstore.v1.Hold.placed_by:type_name -> runstore.v1.Principal
+	22, // 15: runstore.v1.Hold.placed_at:type_name -> google.protobuf.Timestamp
+	9,  // 16: runstore.v1.Hold.released_by:type_name -> runstore.v1.Principal
+	22, // 17: runstore.v1.Hold.released_at:type_name -> google.protobuf.Timestamp
 	2,  // 18: runstore.v1.Removal.kind:type_name -> runstore.v1.RemovalKind
 	3,  // 19: runstore.v1.Removal.state:type_name -> runstore.v1.RemovalState
-	20, // 20: runstore.v1.Removal.at:type_name -> google.protobuf.Timestamp
-	20, // 21: runstore.v1.Removal.done_at:type_name -> google.protobuf.Timestamp
-	11, // 22: runstore.v1.Policy.filter:type_name -> runstore.v1.RunSelection
-	22, // 23: runstore.v1.Policy.keep_snapshots:type_name -> google.protobuf.Duration
-	22, // 24: runstore.v1.Policy.keep_artifacts:type_name -> google.protobuf.Duration
-	22, // 25: runstore.v1.Policy.keep_search_text:type_name -> google.protobuf.Duration
-	22, // 26: runstore.v1.Policy.keep_run:type_name -> google.protobuf.Duration
-	8,  // 27: runstore.v1.Policy.put_by:type_name -> runstore.v1.Principal
-	20, // 28: runstore.v1.Policy.put_at:type_name -> google.protobuf.Timestamp
+	22, // 20: runstore.v1.Removal.at:type_name -> google.protobuf.Timestamp
+	22, // 21: runstore.v1.Removal.done_at:type_name -> google.protobuf.Timestamp
+	12, // 22: runstore.v1.Policy.filter:type_name -> runstore.v1.RunSelection
+	24, // 23: runstore.v1.Policy.keep_snapshots:type_name -> google.protobuf.Duration
+	24, // 24: runstore.v1.Policy.keep_artifacts:type_name -> google.protobuf.Duration
+	24, // 25: runstore.v1.Policy.keep_search_text:type_name -> google.protobuf.Duration
+	24, // 26: runstore.v1.Policy.keep_run:type_name -> google.protobuf.Duration
+	9,  // 27: runstore.v1.Policy.put_by:type_name -> runstore.v1.Principal
+	22, // 28: runstore.v1.Policy.put_at:type_name -> google.protobuf.Timestamp
 	2,  // 29: runstore.v1.RetentionSum.kind:type_name -> runstore.v1.RemovalKind
 	4,  // 30: runstore.v1.RetentionSum.blocker:type_name -> runstore.v1.RetentionBlocker
 	5,  // 31: runstore.v1.Erasure.state:type_name -> runstore.v1.ErasureState
-	20, // 32: runstore.v1.Erasure.at:type_name -> google.protobuf.Timestamp
-	17, // 33: runstore.v1.Erasure.blockers:type_name -> runstore.v1.ErasureBlocker
-	20, // 34: runstore.v1.Erasure.done_at:type_name -> google.protobuf.Timestamp
-	35, // [35:35] is the sub-list for method output_type
-	35, // [35:35] is the sub-list for method input_type
-	35, // [35:35] is the sub-list for extension type_name
-	35, // [35:35] is the sub-list for extension extendee
-	0,  // [0:35] is the sub-list for field type_name
+	22, // 32: runstore.v1.Erasure.at:type_name -> google.protobuf.Timestamp
+	18, // 33: runstore.v1.Erasure.blockers:type_name -> runstore.v1.ErasureBlocker
+	22, // 34: runstore.v1.Erasure.done_at:type_name -> google.protobuf.Timestamp
+	6,  // 35: runstore.v1.Archive.state:type_name -> runstore.v1.ArchiveState
+	22, // 36: runstore.v1.Archive.begun_at:type_name -> google.protobuf.Timestamp
+	22, // 37: runstore.v1.Archive.changed_at:type_name -> google.protobuf.Timestamp
+	38, // [38:38] is the sub-list for method output_type
+	38, // [38:38] is the sub-list for method input_type
+	38, // [38:38] is the sub-list for extension type_name
+	38, // [38:38] is the sub-list for extension extendee
+	0,  // [0:38] is the sub-list for field type_name
 }
 
 func init() { file_runstore_v1_admin_proto_init() }
@@ -1961,8 +2208,8 @@ func file_runstore_v1_admin_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_runstore_v1_admin_proto_rawDesc), len(file_runstore_v1_admin_proto_rawDesc)),
-			NumEnums:      6,
-			NumMessages:   14,
+			NumEnums:      7,
+			NumMessages:   15,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -2870,6 +2870,281 @@ func (x *GetErasureResponse) GetErasure() *Erasure {
 	return nil
 }
 
+// ArchiveRunRequest names a run to archive.
+type ArchiveRunRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The tenant.
+	// Bounds: 0..200 characters: letters, digits and ._-/:@+~, a letter or digit first.
+	Project string `protobuf:"bytes,1,opt,name=project,proto3" json:"project,omitempty"`
+	// The run.
+	// Bounds: 1..200 characters.
+	RunId string `protobuf:"bytes,2,opt,name=run_id,json=runId,proto3" json:"run_id,omitempty"`
+	// Why, for people. It is kept in the record, so it should name nobody.
+	// Bounds: 1..1000 characters.
+	Reason string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	// Archive the run only if this is its last seq. Unset means unconditional.
+	// Bounds: 0..9223372036854775807.
+	ExpectedLastSeq *int64 `protobuf:"varint,4,opt,name=expected_last_seq,json=expectedLastSeq,proto3,oneof" json:"expected_last_seq,omitempty"`
+	// Makes a repeat safe: the archive that was decided is returned again, as far as it has come.
+	// Empty: the call is not to be repeated.
+	// Bounds: 0..200 characters.
+	RequestId     string `protobuf:"bytes,5,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ArchiveRunRequest) Reset() {
+	*x = ArchiveRunRequest{}
+	mi := &file_runstore_v1_admin_service_proto_msgTypes[44]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ArchiveRunRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ArchiveRunRequest) ProtoMessage() {}
+
+func (x *ArchiveRunRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_runstore_v1_admin_service_proto_msgTypes[44]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ArchiveRunRequest.ProtoReflect.Descriptor instead.
+func (*ArchiveRunRequest) Descriptor() ([]byte, []int) {
+	return file_runstore_v1_admin_service_proto_rawDescGZIP(), []int{44}
+}
+
+func (x *ArchiveRunRequest) GetProject() string {
+	if x != nil {
+		return x.Project
+	}
+	return ""
+}
+
+func (x *ArchiveRunRequest) GetRunId() string {
+	if x != nil {
+		return x.RunId
+	}
+	return ""
+}
+
+func (x *ArchiveRunRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *ArchiveRunRequest) GetExpectedLastSeq() int64 {
+	if x != nil && x.ExpectedLastSeq != nil {
+		return *x.ExpectedLastSeq
+	}
+	return 0
+}
+
+func (x *ArchiveRunRequest) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+// ArchiveRunResponse is the archive that was decided.
+type ArchiveRunResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The archive; that of an earlier call if it has all events, or has not been finished.
+	Archive *Archive `protobuf:"bytes,1,opt,name=archive,proto3" json:"archive,omitempty"`
+	// Whether an earlier request with this `request_id` decided it.
+	Deduplicated  bool `protobuf:"varint,2,opt,name=deduplicated,proto3" json:"deduplicated,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ArchiveRunResponse) Reset() {
+	*x = ArchiveRunResponse{}
+	mi := &file_runstore_v1_admin_service_proto_msgTypes[45]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ArchiveRunResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ArchiveRunResponse) ProtoMessage() {}
+
+func (x *ArchiveRunResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_runstore_v1_admin_service_proto_msgTypes[45]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ArchiveRunResponse.ProtoReflect.Descriptor instead.
+func (*ArchiveRunResponse) Descriptor() ([]byte, []int) {
+	return file_runstore_v1_admin_service_proto_rawDescGZIP(), []int{45}
+}
+
+func (x *ArchiveRunResponse) GetArchive() *Archive {
+	if x != nil {
+		return x.Archive
+	}
+	return nil
+}
+
+func (x *ArchiveRunResponse) GetDeduplicated() bool {
+	if x != nil {
+		return x.Deduplicated
+	}
+	return false
+}
+
+// RestoreRunRequest names a run to restore.
+type RestoreRunRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The tenant.
+	// Bounds: 0..200 characters: letters, digits and ._-/:@+~, a letter or digit first.
+	Project string `protobuf:"bytes,1,opt,name=project,proto3" json:"project,omitempty"`
+	// The run.
+	// Bounds: 1..200 characters.
+	RunId string `protobuf:"bytes,2,opt,name=run_id,json=runId,proto3" json:"run_id,omitempty"`
+	// Why, for people. It is kept in the record, so it should name nobody.
+	// Bounds: 1..1000 characters.
+	Reason string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	// Makes a repeat safe: the first answer is returned again. Empty: the call is not to be repeated.
+	// Bounds: 0..200 characters.
+	RequestId     string `protobuf:"bytes,4,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RestoreRunRequest) Reset() {
+	*x = RestoreRunRequest{}
+	mi := &file_runstore_v1_admin_service_proto_msgTypes[46]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RestoreRunRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RestoreRunRequest) ProtoMessage() {}
+
+func (x *RestoreRunRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_runstore_v1_admin_service_proto_msgTypes[46]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RestoreRunRequest.ProtoReflect.Descriptor instead.
+func (*RestoreRunRequest) Descriptor() ([]byte, []int) {
+	return file_runstore_v1_admin_service_proto_rawDescGZIP(), []int{46}
+}
+
+func (x *RestoreRunRequest) GetProject() string {
+	if x != nil {
+		return x.Project
+	}
+	return ""
+}
+
+func (x *RestoreRunRequest) GetRunId() string {
+	if x != nil {
+		return x.RunId
+	}
+	return ""
+}
+
+func (x *RestoreRunRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *RestoreRunRequest) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+// RestoreRunResponse is the archive whose events were restored.
+type RestoreRunResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The archive.
+	Archive *Archive `protobuf:"bytes,1,opt,name=archive,proto3" json:"archive,omitempty"`
+	// Whether an earlier request with this `request_id` restored the run.
+	Deduplicated  bool `protobuf:"varint,2,opt,name=deduplicated,proto3" json:"deduplicated,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RestoreRunResponse) Reset() {
+	*x = RestoreRunResponse{}
+	mi := &file_runstore_v1_admin_service_proto_msgTypes[47]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RestoreRunResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RestoreRunResponse) ProtoMessage() {}
+
+func (x *RestoreRunResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_runstore_v1_admin_service_proto_msgTypes[47]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RestoreRunResponse.ProtoReflect.Descriptor instead.
+func (*RestoreRunResponse) Descriptor() ([]byte, []int) {
+	return file_runstore_v1_admin_service_proto_rawDescGZIP(), []int{47}
+}
+
+func (x *RestoreRunResponse) GetArchive() *Archive {
+	if x != nil {
+		return x.Archive
+	}
+	return nil
+}
+
+func (x *RestoreRunResponse) GetDeduplicated() bool {
+	if x != nil {
+		return x.Deduplicated
+	}
+	return false
+}
+
 var File_runstore_v1_admin_service_proto protoreflect.FileDescriptor
 
 const file_runstore_v1_admin_service_proto_rawDesc = "" +
@@ -3065,7 +3340,27 @@ const file_runstore_v1_admin_service_proto_rawDesc = "" +
 	"\n" +
 	"erasure_id\x18\x02 \x01(\tR\terasureId\"D\n" +
 	"\x12GetErasureResponse\x12.\n" +
-	"\aerasure\x18\x01 \x01(\v2\x14.runstore.v1.ErasureR\aerasure2\x9f\x0e\n" +
+	"\aerasure\x18\x01 \x01(\v2\x14.runstore.v1.ErasureR\aerasure\"\xc2\x01\n" +
+	"\x11ArchiveRunRequest\x12\x18\n" +
+	"\aproject\x18\x01 \x01(\tR\aproject\x12\x15\n" +
+	"\x06run_id\x18\x02 \x01(\tR\x05runId\x12\x16\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\x12/\n" +
+	"\x11expected_last_seq\x18\x04 \x01(\x03H\x00R\x0fexpectedLastSeq\x88\x01\x01\x12\x1d\n" +
+	"\n" +
+	"request_id\x18\x05 \x01(\tR\trequestIdB\x14\n" +
+	"\x12_expected_last_seq\"h\n" +
+	"\x12ArchiveRunResponse\x12.\n" +
+	"\aarchive\x18\x01 \x01(\v2\x14.runstore.v1.ArchiveR\aarchive\x12\"\n" +
+	"\fdeduplicated\x18\x02 \x01(\bR\fdeduplicated\"{\n" +
+	"\x11RestoreRunRequest\x12\x18\n" +
+	"\aproject\x18\x01 \x01(\tR\aproject\x12\x15\n" +
+	"\x06run_id\x18\x02 \x01(\tR\x05runId\x12\x16\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\x12\x1d\n" +
+	"\n" +
+	"request_id\x18\x04 \x01(\tR\trequestId\"h\n" +
+	"\x12RestoreRunResponse\x12.\n" +
+	"\aarchive\x18\x01 \x01(\v2\x14.runstore.v1.ArchiveR\aarchive\x12\"\n" +
+	"\fdeduplicated\x18\x02 \x01(\bR\fdeduplicated2\xbd\x0f\n" +
 	"\fAdminService\x12A\n" +
 	"\x06WhoAmI\x12\x1a.runstore.v1.WhoAmIRequest\x1a\x1b.runstore.v1.WhoAmIResponse\x12S\n" +
 	"\fListProjects\x12 .runstore.v1.ListProjectsRequest\x1a!.runstore.v1.ListProjectsResponse\x12P\n" +
@@ -3090,7 +3385,11 @@ const file_runstore_v1_admin_service_proto_rawDesc = "" +
 	"\vEraseEvents\x12\x1f.runstore.v1.EraseEventsRequest\x1a .runstore.v1.EraseEventsResponse\x12S\n" +
 	"\fEraseSubject\x12 .runstore.v1.EraseSubjectRequest\x1a!.runstore.v1.EraseSubjectResponse\x12M\n" +
 	"\n" +
-	"GetErasure\x12\x1e.runstore.v1.GetErasureRequest\x1a\x1f.runstore.v1.GetErasureResponseB\x88\x01\n" +
+	"GetErasure\x12\x1e.runstore.v1.GetErasureRequest\x1a\x1f.runstore.v1.GetErasureResponse\x12M\n" +
+	"\n" +
+	"ArchiveRun\x12\x1e.runstore.v1.ArchiveRunRequest\x1a\x1f.runstore.v1.ArchiveRunResponse\x12M\n" +
+	"\n" +
+	"RestoreRun\x12\x1e.runstore.v1.RestoreRunRequest\x1a\x1f.runstore.v1.RestoreRunResponseB\x88\x01\n" +
 	"\x0fcom.runstore.v1B\x11AdminServiceProtoP\x01Z5github.com/runstore/runstore/clients/go/v1;runstorev1\xaa\x02\vRunstore.V1\xca\x02\vRunstore\\V1\xea\x02\fRunstore::V1b\x06proto3"
 
 var (
@@ -3105,7 +3404,7 @@ func file_runstore_v1_admin_service_proto_rawDescGZIP() []byte {
 	return file_runstore_v1_admin_service_proto_rawDescData
 }
 
-var file_runstore_v1_admin_service_proto_msgTypes = make([]protoimpl.MessageInfo, 44)
+var file_runstore_v1_admin_service_proto_msgTypes = make([]protoimpl.MessageInfo, 48)
 var file_runstore_v1_admin_service_proto_goTypes = []any{
 	(*WhoAmIRequest)(nil),              // 0: runstore.v1.WhoAmIRequest
 	(*WhoAmIResponse)(nil),             // 1: runstore.v1.WhoAmIResponse
@@ -3151,99 +3450,110 @@ var file_runstore_v1_admin_service_proto_goTypes = []any{
 	(*EraseSubjectResponse)(nil),       // 41: runstore.v1.EraseSubjectResponse
 	(*GetErasureRequest)(nil),          // 42: runstore.v1.GetErasureRequest
 	(*GetErasureResponse)(nil),         // 43: runstore.v1.GetErasureResponse
-	(*Principal)(nil),                  // 44: runstore.v1.Principal
-	(*Grant)(nil),                      // 45: runstore.v1.Grant
-	(*timestamppb.Timestamp)(nil),      // 46: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),        // 47: google.protobuf.Duration
-	(*Token)(nil),                      // 48: runstore.v1.Token
-	(*Limits)(nil),                     // 49: runstore.v1.Limits
-	(*AdminRecord)(nil),                // 50: runstore.v1.AdminRecord
-	(*RunSelection)(nil),               // 51: runstore.v1.RunSelection
-	(*Hold)(nil),                       // 52: runstore.v1.Hold
-	(*Removal)(nil),                    // 53: runstore.v1.Removal
-	(*Policy)(nil),                     // 54: runstore.v1.Policy
-	(*RetentionSum)(nil),               // 55: runstore.v1.RetentionSum
-	(*SeqRange)(nil),                   // 56: runstore.v1.SeqRange
-	(*Erasure)(nil),                    // 57: runstore.v1.Erasure
+	(*ArchiveRunRequest)(nil),          // 44: runstore.v1.ArchiveRunRequest
+	(*ArchiveRunResponse)(nil),         // 45: runstore.v1.ArchiveRunResponse
+	(*RestoreRunRequest)(nil),          // 46: runstore.v1.RestoreRunRequest
+	(*RestoreRunResponse)(nil),         // 47: runstore.v1.RestoreRunResponse
+	(*Principal)(nil),                  // 48: runstore.v1.Principal
+	(*Grant)(nil),                      // 49: runstore.v1.Grant
+	(*timestamppb.Timestamp)(nil),      // 50: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),        // 51: google.protobuf.Duration
+	(*Token)(nil),                      // 52: runstore.v1.Token
+	(*Limits)(nil),                     // 53: runstore.v1.Limits
+	(*AdminRecord)(nil),                // 54: runstore.v1.AdminRecord
+	(*RunSelection)(nil),               // 55: runstore.v1.RunSelection
+	(*Hold)(nil),                       // 56: runstore.v1.Hold
+	(*Removal)(nil),                    // 57: runstore.v1.Removal
+	(*Policy)(nil),                     // 58: runstore.v1.Policy
+	(*RetentionSum)(nil),               // 59: runstore.v1.RetentionSum
+	(*SeqRange)(nil),                   // 60: runstore.v1.SeqRange
+	(*Erasure)(nil),                    // 61: runstore.v1.Erasure
+	(*Archive)(nil),                    // 62: runstore.v1.Archive
 }
 var file_runstore_v1_admin_service_proto_depIdxs = []int32{
-	44, // 0: runstore.v1.WhoAmIResponse.principal:type_name -> runstore.v1.Principal
-	45, // 1: runstore.v1.WhoAmIResponse.grants:type_name -> runstore.v1.Grant
-	46, // 2: runstore.v1.WhoAmIResponse.expires_at:type_name -> google.protobuf.Timestamp
-	45, // 3: runstore.v1.CreateTokenRequest.grants:type_name -> runstore.v1.Grant
-	47, // 4: runstore.v1.CreateTokenRequest.lifetime:type_name -> google.protobuf.Duration
-	48, // 5: runstore.v1.CreateTokenResponse.token:type_name -> runstore.v1.Token
-	48, // 6: runstore.v1.ListTokensResponse.tokens:type_name -> runstore.v1.Token
-	48, // 7: runstore.v1.RevokeTokenResponse.token:type_name -> runstore.v1.Token
-	49, // 8: runstore.v1.SetLimitsRequest.limits:type_name -> runstore.v1.Limits
-	49, // 9: runstore.v1.SetLimitsResponse.limits:type_name -> runstore.v1.Limits
-	49, // 10: runstore.v1.GetLimitsResponse.limits:type_name -> runstore.v1.Limits
-	46, // 11: runstore.v1.GetLimitsResponse.updated_at:type_name -> google.protobuf.Timestamp
-	50, // 12: runstore.v1.ListAdminRecordsResponse.records:type_name -> runstore.v1.AdminRecord
-	51, // 13: runstore.v1.PlaceHoldRequest.filter:type_name -> runstore.v1.RunSelection
-	52, // 14: runstore.v1.PlaceHoldResponse.hold:type_name -> runstore.v1.Hold
-	52, // 15: runstore.v1.ReleaseHoldResponse.hold:type_name -> runstore.v1.Hold
-	52, // 16: runstore.v1.ListHoldsResponse.holds:type_name -> runstore.v1.Hold
-	53, // 17: runstore.v1.DeleteRunResponse.removal:type_name -> runstore.v1.Removal
-	53, // 18: runstore.v1.ListRemovalsResponse.removals:type_name -> runstore.v1.Removal
-	54, // 19: runstore.v1.PutPolicyRequest.policy:type_name -> runstore.v1.Policy
-	54, // 20: runstore.v1.PutPolicyResponse.policy:type_name -> runstore.v1.Policy
-	54, // 21: runstore.v1.ListPoliciesResponse.policies:type_name -> runstore.v1.Policy
-	54, // 22: runstore.v1.PreviewRetentionRequest.policy:type_name -> runstore.v1.Policy
-	55, // 23: runstore.v1.PreviewRetentionResponse.sums:type_name -> runstore.v1.RetentionSum
-	56, // 24: runstore.v1.EraseEventsRequest.seqs:type_name -> runstore.v1.SeqRange
-	57, // 25: runstore.v1.EraseEventsResponse.erasure:type_name -> runstore.v1.Erasure
-	57, // 26: runstore.v1.EraseSubjectResponse.erasure:type_name -> runstore.v1.Erasure
-	57, // 27: runstore.v1.GetErasureResponse.erasure:type_name -> runstore.v1.Erasure
-	0,  // 28: runstore.v1.AdminService.WhoAmI:input_type -> runstore.v1.WhoAmIRequest
-	2,  // 29: runstore.v1.AdminService.ListProjects:input_type -> runstore.v1.ListProjectsRequest
-	4,  // 30: runstore.v1.AdminService.CreateToken:input_type -> runstore.v1.CreateTokenRequest
-	6,  // 31: runstore.v1.AdminService.ListTokens:input_type -> runstore.v1.ListTokensRequest
-	8,  // 32: runstore.v1.AdminService.RevokeToken:input_type -> runstore.v1.RevokeTokenRequest
-	10, // 33: runstore.v1.AdminService.SetLimits:input_type -> runstore.v1.SetLimitsRequest
-	12, // 34: runstore.v1.AdminService.GetLimits:input_type -> runstore.v1.GetLimitsRequest
-	14, // 35: runstore.v1.AdminService.ListAdminRecords:input_type -> runstore.v1.ListAdminRecordsRequest
-	16, // 36: runstore.v1.AdminService.VerifyAdminRecords:input_type -> runstore.v1.VerifyAdminRecordsRequest
-	18, // 37: runstore.v1.AdminService.ExportRun:input_type -> runstore.v1.ExportRunRequest
-	20, // 38: runstore.v1.AdminService.PlaceHold:input_type -> runstore.v1.PlaceHoldRequest
-	22, // 39: runstore.v1.AdminService.ReleaseHold:input_type -> runstore.v1.ReleaseHoldRequest
-	24, // 40: runstore.v1.AdminService.ListHolds:input_type -> runstore.v1.ListHoldsRequest
-	26, // 41: runstore.v1.AdminService.DeleteRun:input_type -> runstore.v1.DeleteRunRequest
-	28, // 42: runstore.v1.AdminService.ListRemovals:input_type -> runstore.v1.ListRemovalsRequest
-	30, // 43: runstore.v1.AdminService.PutPolicy:input_type -> runstore.v1.PutPolicyRequest
-	32, // 44: runstore.v1.AdminService.ListPolicies:input_type -> runstore.v1.ListPoliciesRequest
-	34, // 45: runstore.v1.AdminService.DeletePolicy:input_type -> runstore.v1.DeletePolicyRequest
-	36, // 46: runstore.v1.AdminService.PreviewRetention:input_type -> runstore.v1.PreviewRetentionRequest
-	38, // 47: runstore.v1.AdminService.EraseEvents:input_type -> runstore.v1.EraseEventsRequest
-	40, // 48: runstore.v1.AdminService.EraseSubject:input_type -> runstore.v1.EraseSubjectRequest
-	42, // 49: runstore.v1.AdminService.GetErasure:input_type -> runstore.v1.GetErasureRequest
-	1,  // 50: runstore.v1.AdminService.WhoAmI:output_type -> runstore.v1.WhoAmIResponse
-	3,  // 51: runstore.v1.AdminService.ListProjects:output_type -> runstore.v1.ListProjectsResponse
-	5,  // 52: runstore.v1.AdminService.CreateToken:output_type -> runstore.v1.CreateTokenResponse
-	7,  // 53: runstore.v1.AdminService.ListTokens:output_type -> runstore.v1.ListTokensResponse
-	9,  // 54: runstore.v1.AdminService.RevokeToken:output_type -> runstore.v1.RevokeTokenResponse
-	11, // 55: runstore.v1.AdminService.SetLimits:output_type -> runstore.v1.SetLimitsResponse
-	13, // 56: runstore.v1.AdminService.GetLimits:output_type -> runstore.v1.GetLimitsResponse
-	15, // 57: runstore.v1.AdminService.ListAdminRecords:output_type -> runstore.v1.ListAdminRecordsResponse
-	17, // 58: runstore.v1.AdminService.VerifyAdminRecords:output_type -> runstore.v1.VerifyAdminRecordsResponse
-	19, // 59: runstore.v1.AdminService.ExportRun:output_type -> runstore.v1.ExportRunResponse
-	21, // 60: runstore.v1.AdminService.PlaceHold:output_type -> runstore.v1.PlaceHoldResponse
-	23, // 61: runstore.v1.AdminService.ReleaseHold:output_type -> runstore.v1.ReleaseHoldResponse
-	25, // 62: runstore.v1.AdminService.ListHolds:output_type -> runstore.v1.ListHoldsResponse
-	27, // 63: runstore.v1.AdminService.DeleteRun:output_type -> runstore.v1.DeleteRunResponse
-	29, // 64: runstore.v1.AdminService.ListRemovals:output_type -> runstore.v1.ListRemovalsResponse
-	31, // 65: runstore.v1.AdminService.PutPolicy:output_type -> runstore.v1.PutPolicyResponse
-	33, // 66: runstore.v1.AdminService.ListPolicies:output_type -> runstore.v1.ListPoliciesResponse
-	35, // 67: runstore.v1.AdminService.DeletePolicy:output_type -> runstore.v1.DeletePolicyResponse
-	37, // 68: runstore.v1.AdminService.PreviewRetention:output_type -> runstore.v1.PreviewRetentionResponse
-	39, // 69: runstore.v1.AdminService.EraseEvents:output_type -> runstore.v1.EraseEventsResponse
-	41, // 70: runstore.v1.AdminService.EraseSubject:output_type -> runstore.v1.EraseSubjectResponse
-	43, // 71: runstore.v1.AdminService.GetErasure:output_type -> runstore.v1.GetErasureResponse
-	50, // [50:72] is the sub-list for method output_type
-	28, // [28:50] is the sub-list for method input_type
-	28, // [28:28] is the sub-list for extension type_name
-	28, // [28:28] is the sub-list for extension extendee
-	0,  // [0:28] is the sub-list for field type_name
+	48, // 0: runstore.v1.WhoAmIResponse.principal:type_name -> runstore.v1.Principal
+	49, // 1: runstore.v1.WhoAmIResponse.grants:type_name -> runstore.v1.Grant
+	50, // 2: runstore.v1.WhoAmIResponse.expires_at:type_name -> google.protobuf.Timestamp
+	49, // 3: runstore.v1.CreateTokenRequest.grants:type_name -> runstore.v1.Grant
+	51, // 4: runstore.v1.CreateTokenRequest.lifetime:type_name -> google.protobuf.Duration
+	52, // 5: runstore.v1.CreateTokenResponse.token:type_name -> runstore.v1.Token
+	52, // 6: runstore.v1.ListTokensResponse.tokens:type_name -> runstore.v1.Token
+	52, // 7: runstore.v1.RevokeTokenResponse.token:type_name -> runstore.v1.Token
+	53, // 8: runstore.v1.SetLimitsRequest.limits:type_name -> runstore.v1.Limits
+	53, // 9: runstore.v1.SetLimitsResponse.limits:type_name -> runstore.v1.Limits
+	53, // 10: runstore.v1.GetLimitsResponse.limits:type_name -> runstore.v1.Limits
+	50, // 11: runstore.v1.GetLimitsResponse.updated_at:type_name -> google.protobuf.Timestamp
+	54, // 12: runstore.v1.ListAdminRecordsResponse.records:type_name -> runstore.v1.AdminRecord
+	55, // 13: runstore.v1.PlaceHoldRequest.filter:type_name -> runstore.v1.RunSelection
+	56, // 14: runstore.v1.PlaceHoldResponse.hold:type_name -> runstore.v1.Hold
+	56, // 15: runstore.v1.ReleaseHoldResponse.hold:type_name -> runstore.v1.Hold
+	56, // 16: runstore.v1.ListHoldsResponse.holds:type_name -> runstore.v1.Hold
+	57, // 17: runstore.v1.DeleteRunResponse.removal:type_name -> runstore.v1.Removal
+	57, // 18: runstore.v1.ListRemovalsResponse.removals:type_name -> runstore.v1.Removal
+	58, // 19: runstore.v1.PutPolicyRequest.policy:type_name -> runstore.v1.Policy
+	58, // 20: runstore.v1.PutPolicyResponse.policy:type_name -> runstore.v1.Policy
+	58, // 21: runstore.v1.ListPoliciesResponse.policies:type_name -> runstore.v1.Policy
+	58, // 22: runstore.v1.PreviewRetentionRequest.policy:type_name -> runstore.v1.Policy
+	59, // 23: runstore.v1.PreviewRetentionResponse.sums:type_name -> runstore.v1.RetentionSum
+	60, // 24: runstore.v1.EraseEventsRequest.seqs:type_name -> runstore.v1.SeqRange
+	61, // 25: runstore.v1.EraseEventsResponse.erasure:type_name -> runstore.v1.Erasure
+	61, // 26: runstore.v1.EraseSubjectResponse.erasure:type_name -> runstore.v1.Erasure
+	61, // 27: runstore.v1.GetErasureResponse.erasure:type_name -> runstore.v1.Erasure
+	62, // 28: runstore.v1.ArchiveRunResponse.archive:type_name -> runstore.v1.Archive
+	62, // 29: runstore.v1.RestoreRunResponse.archive:type_name -> runstore.v1.Archive
+	0,  // 30: runstore.v1.AdminService.WhoAmI:input_type -> runstore.v1.WhoAmIRequest
+	2,  // 31: runstore.v1.AdminService.ListProjects:input_type -> runstore.v1.ListProjectsRequest
+	4,  // 32: runstore.v1.AdminService.CreateToken:input_type -> runstore.v1.CreateTokenRequest
+	6,  // 33: runstore.v1.AdminService.ListTokens:input_type -> runstore.v1.ListTokensRequest
+	8,  // 34: runstore.v1.AdminService.RevokeToken:input_type -> runstore.v1.RevokeTokenRequest
+	10, // 35: runstore.v1.AdminService.SetLimits:input_type -> runstore.v1.SetLimitsRequest
+	12, // 36: runstore.v1.AdminService.GetLimits:input_type -> runstore.v1.GetLimitsRequest
+	14, // 37: runstore.v1.AdminService.ListAdminRecords:input_type -> runstore.v1.ListAdminRecordsRequest
+	16, // 38: runstore.v1.AdminService.VerifyAdminRecords:input_type -> runstore.v1.VerifyAdminRecordsRequest
+	18, // 39: runstore.v1.AdminService.ExportRun:input_type -> runstore.v1.ExportRunRequest
+	20, // 40: runstore.v1.AdminService.PlaceHold:input_type -> runstore.v1.PlaceHoldRequest
+	22, // 41: runstore.v1.AdminService.ReleaseHold:input_type -> runstore.v1.ReleaseHoldRequest
+	24, // 42: runstore.v1.AdminService.ListHolds:input_type -> runstore.v1.ListHoldsRequest
+	26, // 43: runstore.v1.AdminService.DeleteRun:input_type -> runstore.v1.DeleteRunRequest
+	28, // 44: runstore.v1.AdminService.ListRemovals:input_type -> runstore.v1.ListRemovalsRequest
+	30, // 45: runstore.v1.AdminService.PutPolicy:input_type -> runstore.v1.PutPolicyRequest
+	32, // 46: runstore.v1.AdminService.ListPolicies:input_type -> runstore.v1.ListPoliciesRequest
+	34, // 47: runstore.v1.AdminService.DeletePolicy:input_type -> runstore.v1.DeletePolicyRequest
+	36, // 48: runstore.v1.AdminService.PreviewRetention:input_type -> runstore.v1.PreviewRetentionRequest
+	38, // 49: runstore.v1.AdminService.EraseEvents:input_type -> runstore.v1.EraseEventsRequest
+	40, // 50: runstore.v1.AdminService.EraseSubject:input_type -> runstore.v1.EraseSubjectRequest
+	42, // 51: runstore.v1.AdminService.GetErasure:input_type -> runstore.v1.GetErasureRequest
+	44, // 52: runstore.v1.AdminService.ArchiveRun:input_type -> runstore.v1.ArchiveRunRequest
+	46, // 53: runstore.v1.AdminService.RestoreRun:input_type -> runstore.v1.RestoreRunRequest
+	1,  // 54: runstore.v1.AdminService.WhoAmI:output_type -> runstore.v1.WhoAmIResponse
+	3,  // 55: runstore.v1.AdminService.ListProjects:output_type -> runstore.v1.ListProjectsResponse
+	5,  // 56: runstore.v1.AdminService.CreateToken:output_type -> runstore.v1.CreateTokenResponse
+	7,  // 57: runstore.v1.AdminService.ListTokens:output_type -> runstore.v1.ListTokensResponse
+	9,  // 58: runstore.v1.AdminService.RevokeToken:output_type -> runstore.v1.RevokeTokenResponse
+	11, // 59: runstore.v1.AdminService.SetLimits:output_type -> runstore.v1.SetLimitsResponse
+	13, // 60: runstore.v1.AdminService.GetLimits:output_type -> runstore.v1.GetLimitsResponse
+	15, // 61: runstore.v1.AdminService.ListAdminRecords:output_type -> runstore.v1.ListAdminRecordsResponse
+	17, // 62: runstore.v1.AdminService.VerifyAdminRecords:output_type -> runstore.v1.VerifyAdminRecordsResponse
+	19, // 63: runstore.v1.AdminService.ExportRun:output_type -> runstore.v1.ExportRunResponse
+	21, // 64: runstore.v1.AdminService.PlaceHold:output_type -> runstore.v1.PlaceHoldResponse
+	23, // 65: runstore.v1.AdminService.ReleaseHold:output_type -> runstore.v1.ReleaseHoldResponse
+	25, // 66: runstore.v1.AdminService.ListHolds:output_type -> runstore.v1.ListHoldsResponse
+	27, // 67: runstore.v1.AdminService.DeleteRun:output_type -> runstore.v1.DeleteRunResponse
+	29, // 68: runstore.v1.AdminService.ListRemovals:output_type -> runstore.v1.ListRemovalsResponse
+	31, // 69: runstore.v1.AdminService.PutPolicy:output_type -> runstore.v1.PutPolicyResponse
+	33, // 70: runstore.v1.AdminService.ListPolicies:output_type -> runstore.v1.ListPoliciesResponse
+	35, // 71: runstore.v1.AdminService.DeletePolicy:output_type -> runstore.v1.DeletePolicyResponse
+	37, // 72: runstore.v1.AdminService.PreviewRetention:output_type -> runstore.v1.PreviewRetentionResponse
+	39, // 73: runstore.v1.AdminService.EraseEvents:output_type -> runstore.v1.EraseEventsResponse
+	41, // 74: runstore.v1.AdminService.EraseSubject:output_type -> runstore.v1.EraseSubjectResponse
+	43, // 75: runstore.v1.AdminService.GetErasure:output_type -> runstore.v1.GetErasureResponse
+	45, // 76: runstore.v1.AdminService.ArchiveRun:output_type -> runstore.v1.ArchiveRunResponse
+	47, // 77: runstore.v1.AdminService.RestoreRun:output_type -> runstore.v1.RestoreRunResponse
+	54, // [54:78] is the sub-list for method output_type
+	30, // [30:54] is the sub-list for method input_type
+	30, // [30:30] is the sub-list for extension type_name
+	30, // [30:30] is the sub-list for extension extendee
+	0,  // [0:30] is the sub-list for field type_name
 }
 
 func init() { file_runstore_v1_admin_service_proto_init() }
@@ -3257,13 +3567,14 @@ func file_runstore_v1_admin_service_proto_init() {
 		(*PlaceHoldRequest_Filter)(nil),
 	}
 	file_runstore_v1_admin_service_proto_msgTypes[26].OneofWrappers = []any{}
+	file_runstore_v1_admin_service_proto_msgTypes[44].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_runstore_v1_admin_service_proto_rawDesc), len(file_runstore_v1_admin_service_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   44,
+			NumMessages:   48,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

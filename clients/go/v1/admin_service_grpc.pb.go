@@ -41,6 +41,8 @@ const (
 	AdminService_EraseEvents_FullMethodName        = "/runstore.v1.AdminService/EraseEvents"
 	AdminService_EraseSubject_FullMethodName       = "/runstore.v1.AdminService/EraseSubject"
 	AdminService_GetErasure_FullMethodName         = "/runstore.v1.AdminService/GetErasure"
+	AdminService_ArchiveRun_FullMethodName         = "/runstore.v1.AdminService/ArchiveRun"
+	AdminService_RestoreRun_FullMethodName         = "/runstore.v1.AdminService/RestoreRun"
 )
 
 // AdminServiceClient is the client API for AdminService service.
@@ -120,6 +122,18 @@ type AdminServiceClient interface {
 	EraseSubject(ctx context.Context, in *EraseSubjectRequest, opts ...grpc.CallOption) (*EraseSubjectResponse, error)
 	// GetErasure returns an erasure as far as it has come. An unknown one is ERASURE_NOT_FOUND.
 	GetErasure(ctx context.Context, in *GetErasureRequest, opts ...grpc.CallOption) (*GetErasureResponse, error)
+	// ArchiveRun moves the events of a run that has ended to the object store. Once files with its
+	// whole history were written and read back, the events are read from them, by calls that say
+	// `read_archive`; others are EVENTS_ARCHIVED. Then their rows are removed. It returns once that is
+	// decided; repeated, it returns how far it has come. A run that has not been completed is RUN_OPEN,
+	// unless an external engine owns its status; one that is held is RUN_HELD; one that has forks is
+	// RUN_IN_USE; one that is not at `expected_last_seq` is SEQ_CONFLICT; one that has no events of its
+	// own is ARCHIVE_NOT_FOUND.
+	ArchiveRun(ctx context.Context, in *ArchiveRunRequest, opts ...grpc.CallOption) (*ArchiveRunResponse, error)
+	// RestoreRun puts the rows of a run's archived events back as they were, all or none, and publishes
+	// nothing. The archive is verified first, and is ARCHIVE_INVALID if it is not what was written. A
+	// run that is not archived is ARCHIVE_NOT_FOUND.
+	RestoreRun(ctx context.Context, in *RestoreRunRequest, opts ...grpc.CallOption) (*RestoreRunResponse, error)
 }
 
 type adminServiceClient struct {
@@ -359,6 +373,26 @@ func (c *adminServiceClient) GetErasure(ctx context.Context, in *GetErasureReque
 	return out, nil
 }
 
+func (c *adminServiceClient) ArchiveRun(ctx context.Context, in *ArchiveRunRequest, opts ...grpc.CallOption) (*ArchiveRunResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ArchiveRunResponse)
+	err := c.cc.Invoke(ctx, AdminService_ArchiveRun_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *adminServiceClient) RestoreRun(ctx context.Context, in *RestoreRunRequest, opts ...grpc.CallOption) (*RestoreRunResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(RestoreRunResponse)
+	err := c.cc.Invoke(ctx, AdminService_RestoreRun_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // AdminServiceServer is the server API for AdminService service.
 // All implementations must embed UnimplementedAdminServiceServer
 // for forward compatibility.
@@ -436,6 +470,18 @@ type AdminServiceServer interface {
 	EraseSubject(context.Context, *EraseSubjectRequest) (*EraseSubjectResponse, error)
 	// GetErasure returns an erasure as far as it has come. An unknown one is ERASURE_NOT_FOUND.
 	GetErasure(context.Context, *GetErasureRequest) (*GetErasureResponse, error)
+	// ArchiveRun moves the events of a run that has ended to the object store. Once files with its
+	// whole history were written and read back, the events are read from them, by calls that say
+	// `read_archive`; others are EVENTS_ARCHIVED. Then their rows are removed. It returns once that is
+	// decided; repeated, it returns how far it has come. A run that has not been completed is RUN_OPEN,
+	// unless an external engine owns its status; one that is held is RUN_HELD; one that has forks is
+	// RUN_IN_USE; one that is not at `expected_last_seq` is SEQ_CONFLICT; one that has no events of its
+	// own is ARCHIVE_NOT_FOUND.
+	ArchiveRun(context.Context, *ArchiveRunRequest) (*ArchiveRunResponse, error)
+	// RestoreRun puts the rows of a run's archived events back as they were, all or none, and publishes
+	// nothing. The archive is verified first, and is ARCHIVE_INVALID if it is not what was written. A
+	// run that is not archived is ARCHIVE_NOT_FOUND.
+	RestoreRun(context.Context, *RestoreRunRequest) (*RestoreRunResponse, error)
 	mustEmbedUnimplementedAdminServiceServer()
 }
 
@@ -511,6 +557,12 @@ func (UnimplementedAdminServiceServer) EraseSubject(context.Context, *EraseSubje
 }
 func (UnimplementedAdminServiceServer) GetErasure(context.Context, *GetErasureRequest) (*GetErasureResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetErasure not implemented")
+}
+func (UnimplementedAdminServiceServer) ArchiveRun(context.Context, *ArchiveRunRequest) (*ArchiveRunResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ArchiveRun not implemented")
+}
+func (UnimplementedAdminServiceServer) RestoreRun(context.Context, *RestoreRunRequest) (*RestoreRunResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method RestoreRun not implemented")
 }
 func (UnimplementedAdminServiceServer) mustEmbedUnimplementedAdminServiceServer() {}
 func (UnimplementedAdminServiceServer) testEmbeddedByValue()                      {}
@@ -922,6 +974,42 @@ func _AdminService_GetErasure_Handler(srv interface{}, ctx context.Context, dec 
 	return interceptor(ctx, in, info, handler)
 }
 
+func _AdminService_ArchiveRun_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ArchiveRunRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServiceServer).ArchiveRun(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AdminService_ArchiveRun_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServiceServer).ArchiveRun(ctx, req.(*ArchiveRunRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _AdminService_RestoreRun_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RestoreRunRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServiceServer).RestoreRun(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AdminService_RestoreRun_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServiceServer).RestoreRun(ctx, req.(*RestoreRunRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // AdminService_ServiceDesc is the grpc.ServiceDesc for AdminService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -1012,6 +1100,14 @@ var AdminService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "GetErasure",
 			Handler:    _AdminService_GetErasure_Handler,
+		},
+		{
+			MethodName: "ArchiveRun",
+			Handler:    _AdminService_ArchiveRun_Handler,
+		},
+		{
+			MethodName: "RestoreRun",
+			Handler:    _AdminService_RestoreRun_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{

@@ -167,6 +167,17 @@ const (
 	ErrorReason_ERROR_REASON_RUN_ID_RESERVED ErrorReason = 47
 	// NOT_FOUND. The project has no such policy. Metadata: name. Check the request for a typing error.
 	ErrorReason_ERROR_REASON_POLICY_NOT_FOUND ErrorReason = 48
+	// OUT_OF_RANGE. Events that the call is about are in the archive. Metadata: run_id, first_seq (the
+	// run's first event that is not), snapshot_seq (that of its latest snapshot; 0: none),
+	// first_position (of the feed, from where on no entry is archived; 0: the feed was not read). Read
+	// from there on, set `read_archive` or, for the feed, `allow_gaps`; or restore the run.
+	ErrorReason_ERROR_REASON_EVENTS_ARCHIVED ErrorReason = 51
+	// NOT_FOUND. No events of the run are in an archive; or it has none that could be. Metadata:
+	// run_id. The events, if there are any, are read as ever.
+	ErrorReason_ERROR_REASON_ARCHIVE_NOT_FOUND ErrorReason = 49
+	// INVALID_ARGUMENT. The archive is not what was written: something else changed it. Metadata:
+	// run_id, file, problem. Put the file back, from a version or a backup of the bucket.
+	ErrorReason_ERROR_REASON_ARCHIVE_INVALID ErrorReason = 50
 	// NOT_FOUND. The project has no such erasure. Metadata: erasure_id. Check the request for a typing
 	// error.
 	ErrorReason_ERROR_REASON_ERASURE_NOT_FOUND ErrorReason = 55
@@ -222,6 +233,9 @@ var (
 		46: "ERROR_REASON_RUN_IN_USE",
 		47: "ERROR_REASON_RUN_ID_RESERVED",
 		48: "ERROR_REASON_POLICY_NOT_FOUND",
+		51: "ERROR_REASON_EVENTS_ARCHIVED",
+		49: "ERROR_REASON_ARCHIVE_NOT_FOUND",
+		50: "ERROR_REASON_ARCHIVE_INVALID",
 		55: "ERROR_REASON_ERASURE_NOT_FOUND",
 		18: "ERROR_REASON_INTERNAL",
 	}
@@ -270,6 +284,9 @@ var (
 		"ERROR_REASON_RUN_IN_USE":               46,
 		"ERROR_REASON_RUN_ID_RESERVED":          47,
 		"ERROR_REASON_POLICY_NOT_FOUND":         48,
+		"ERROR_REASON_EVENTS_ARCHIVED":          51,
+		"ERROR_REASON_ARCHIVE_NOT_FOUND":        49,
+		"ERROR_REASON_ARCHIVE_INVALID":          50,
 		"ERROR_REASON_ERASURE_NOT_FOUND":        55,
 		"ERROR_REASON_INTERNAL":                 18,
 	}
@@ -306,7 +323,7 @@ var File_runstore_v1_errors_proto protoreflect.FileDescriptor
 
 const file_runstore_v1_errors_proto_rawDesc = "" +
 	"\n" +
-	"\x18runstore/v1/errors.proto\x12\vrunstore.v1*\xa8\f\n" +
+	"\x18runstore/v1/errors.proto\x12\vrunstore.v1*\x90\r\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12 \n" +
 	"\x1cERROR_REASON_INVALID_REQUEST\x10\x01\x12\"\n" +
@@ -352,7 +369,10 @@ const file_runstore_v1_errors_proto_rawDesc = "" +
 	"\x15ERROR_REASON_RUN_OPEN\x10-\x12\x1b\n" +
 	"\x17ERROR_REASON_RUN_IN_USE\x10.\x12 \n" +
 	"\x1cERROR_REASON_RUN_ID_RESERVED\x10/\x12!\n" +
-	"\x1dERROR_REASON_POLICY_NOT_FOUND\x100\x12\"\n" +
+	"\x1dERROR_REASON_POLICY_NOT_FOUND\x100\x12 \n" +
+	"\x1cERROR_REASON_EVENTS_ARCHIVED\x103\x12\"\n" +
+	"\x1eERROR_REASON_ARCHIVE_NOT_FOUND\x101\x12 \n" +
+	"\x1cERROR_REASON_ARCHIVE_INVALID\x102\x12\"\n" +
 	"\x1eERROR_REASON_ERASURE_NOT_FOUND\x107\x12\x19\n" +
 	"\x15ERROR_REASON_INTERNAL\x10\x12B\x82\x01\n" +
 	"\x0fcom.runstore.v1B\vErrorsProtoP\x01Z5github.com/runstore/runstore/clients/go/v1;runstorev1\xaa\x02\vRunstore.V1\xca\x02\vRunstore\\V1\xea\x02\fRunstore::V1b\x06proto3"

@@ -36,7 +36,10 @@ type ReadFeedRequest struct {
 	// Bounds: 0..1000.
 	PageSize int32 `protobuf:"varint,3,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
 	// Which entries to return.
-	Filter        *FeedFilter `protobuf:"bytes,4,opt,name=filter,proto3" json:"filter,omitempty"`
+	Filter *FeedFilter `protobuf:"bytes,4,opt,name=filter,proto3" json:"filter,omitempty"`
+	// Whether to leave out entries whose events are archived; else the first of them is
+	// EVENTS_ARCHIVED.
+	AllowGaps     bool `protobuf:"varint,5,opt,name=allow_gaps,json=allowGaps,proto3" json:"allow_gaps,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -97,6 +100,13 @@ func (x *ReadFeedRequest) GetFilter() *FeedFilter {
 		return x.Filter
 	}
 	return nil
+}
+
+func (x *ReadFeedRequest) GetAllowGaps() bool {
+	if x != nil {
+		return x.AllowGaps
+	}
+	return false
 }
 
 // ReadFeedResponse is a page of the feed.
@@ -184,8 +194,11 @@ type FollowFeedRequest struct {
 	// The longest silence before a heartbeat; unset means the server's setting, 15 s by default.
 	// Bounds: 0.1..3600 seconds.
 	HeartbeatInterval *durationpb.Duration `protobuf:"bytes,5,opt,name=heartbeat_interval,json=heartbeatInterval,proto3" json:"heartbeat_interval,omitempty"`
-	unknownFields     protoimpl.UnknownFields
-	sizeCache         protoimpl.SizeCache
+	// Whether to leave out entries whose events are archived; else the first of them is
+	// EVENTS_ARCHIVED.
+	AllowGaps     bool `protobuf:"varint,6,opt,name=allow_gaps,json=allowGaps,proto3" json:"allow_gaps,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *FollowFeedRequest) Reset() {
@@ -251,6 +264,13 @@ func (x *FollowFeedRequest) GetHeartbeatInterval() *durationpb.Duration {
 		return x.HeartbeatInterval
 	}
 	return nil
+}
+
+func (x *FollowFeedRequest) GetAllowGaps() bool {
+	if x != nil {
+		return x.AllowGaps
+	}
+	return false
 }
 
 // FollowFeedResponse is one message of the stream.
@@ -951,22 +971,26 @@ var File_runstore_v1_feed_service_proto protoreflect.FileDescriptor
 
 const file_runstore_v1_feed_service_proto_rawDesc = "" +
 	"\n" +
-	"\x1erunstore/v1/feed_service.proto\x12\vrunstore.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x16runstore/v1/feed.proto\"\x9e\x01\n" +
+	"\x1erunstore/v1/feed_service.proto\x12\vrunstore.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x16runstore/v1/feed.proto\"\xbd\x01\n" +
 	"\x0fReadFeedRequest\x12\x18\n" +
 	"\aproject\x18\x01 \x01(\tR\aproject\x12#\n" +
 	"\rfrom_position\x18\x02 \x01(\x03R\ffromPosition\x12\x1b\n" +
 	"\tpage_size\x18\x03 \x01(\x05R\bpageSize\x12/\n" +
-	"\x06filter\x18\x04 \x01(\v2\x17.runstore.v1.FeedFilterR\x06filter\"\x8e\x01\n" +
+	"\x06filter\x18\x04 \x01(\v2\x17.runstore.v1.FeedFilterR\x06filter\x12\x1d\n" +
+	"\n" +
+	"allow_gaps\x18\x05 \x01(\bR\tallowGaps\"\x8e\x01\n" +
 	"\x10ReadFeedResponse\x120\n" +
 	"\aentries\x18\x01 \x03(\v2\x16.runstore.v1.FeedEntryR\aentries\x12#\n" +
 	"\rnext_position\x18\x02 \x01(\x03R\fnextPosition\x12#\n" +
-	"\rlast_position\x18\x03 \x01(\x03R\flastPosition\"\xe9\x01\n" +
+	"\rlast_position\x18\x03 \x01(\x03R\flastPosition\"\x88\x02\n" +
 	"\x11FollowFeedRequest\x12\x18\n" +
 	"\aproject\x18\x01 \x01(\tR\aproject\x12#\n" +
 	"\rfrom_position\x18\x02 \x01(\x03R\ffromPosition\x12\x1a\n" +
 	"\bconsumer\x18\x03 \x01(\tR\bconsumer\x12/\n" +
 	"\x06filter\x18\x04 \x01(\v2\x17.runstore.v1.FeedFilterR\x06filter\x12H\n" +
-	"\x12heartbeat_interval\x18\x05 \x01(\v2\x19.google.protobuf.DurationR\x11heartbeatInterval\"\xc9\x01\n" +
+	"\x12heartbeat_interval\x18\x05 \x01(\v2\x19.google.protobuf.DurationR\x11heartbeatInterval\x12\x1d\n" +
+	"\n" +
+	"allow_gaps\x18\x06 \x01(\bR\tallowGaps\"\xc9\x01\n" +
 	"\x12FollowFeedResponse\x122\n" +
 	"\aentries\x18\x01 \x01(\v2\x16.runstore.v1.FeedBatchH\x00R\aentries\x128\n" +
 	"\tcaught_up\x18\x02 \x01(\v2\x19.runstore.v1.FeedCaughtUpH\x00R\bcaughtUp\x12:\n" +

@@ -1640,7 +1640,10 @@ type ListEventsRequest struct {
 	// Bounds: 0..1000.
 	PageSize int32 `protobuf:"varint,4,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
 	// Which events to return.
-	Filter        *EventFilter `protobuf:"bytes,5,opt,name=filter,proto3" json:"filter,omitempty"`
+	Filter *EventFilter `protobuf:"bytes,5,opt,name=filter,proto3" json:"filter,omitempty"`
+	// Whether events that are archived are read from there, which takes longer; else they are
+	// EVENTS_ARCHIVED. An archive that is not what was written is ARCHIVE_INVALID.
+	ReadArchive   bool `protobuf:"varint,6,opt,name=read_archive,json=readArchive,proto3" json:"read_archive,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1708,6 +1711,13 @@ func (x *ListEventsRequest) GetFilter() *EventFilter {
 		return x.Filter
 	}
 	return nil
+}
+
+func (x *ListEventsRequest) GetReadArchive() bool {
+	if x != nil {
+		return x.ReadArchive
+	}
+	return false
 }
 
 // ListEventsResponse is a page of events.
@@ -1798,8 +1808,11 @@ type StreamEventsRequest struct {
 	// 15 s by default.
 	// Bounds: 0.1..3600 seconds.
 	HeartbeatInterval *durationpb.Duration `protobuf:"bytes,7,opt,name=heartbeat_interval,json=heartbeatInterval,proto3" json:"heartbeat_interval,omitempty"`
-	unknownFields     protoimpl.UnknownFields
-	sizeCache         protoimpl.SizeCache
+	// Whether events that are archived are read from there, which takes longer; else they are
+	// EVENTS_ARCHIVED. An archive that is not what was written is ARCHIVE_INVALID.
+	ReadArchive   bool `protobuf:"varint,8,opt,name=read_archive,json=readArchive,proto3" json:"read_archive,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *StreamEventsRequest) Reset() {
@@ -1879,6 +1892,13 @@ func (x *StreamEventsRequest) GetHeartbeatInterval() *durationpb.Duration {
 		return x.HeartbeatInterval
 	}
 	return nil
+}
+
+func (x *StreamEventsRequest) GetReadArchive() bool {
+	if x != nil {
+		return x.ReadArchive
+	}
+	return false
 }
 
 // StreamEventsResponse is one message of the stream. `caught_up`, `heartbeat` and `end_of_run` are
@@ -3671,7 +3691,10 @@ type VerifyRunRequest struct {
 	// Maximum number of events to check in this call; 0 means all. It allows verifying a long run in
 	// slices.
 	// Bounds: 0..1000000.
-	MaxEvents     int32 `protobuf:"varint,4,opt,name=max_events,json=maxEvents,proto3" json:"max_events,omitempty"`
+	MaxEvents int32 `protobuf:"varint,4,opt,name=max_events,json=maxEvents,proto3" json:"max_events,omitempty"`
+	// Whether events that are archived are read from there, which takes longer; else they are
+	// EVENTS_ARCHIVED. An archive that is not what was written is ARCHIVE_INVALID.
+	ReadArchive   bool `protobuf:"varint,5,opt,name=read_archive,json=readArchive,proto3" json:"read_archive,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3732,6 +3755,13 @@ func (x *VerifyRunRequest) GetMaxEvents() int32 {
 		return x.MaxEvents
 	}
 	return 0
+}
+
+func (x *VerifyRunRequest) GetReadArchive() bool {
+	if x != nil {
+		return x.ReadArchive
+	}
+	return false
 }
 
 // A ChainBreak is the first seq at which the stored run and its hashes disagree.
@@ -3908,7 +3938,10 @@ type ReplayRunRequest struct {
 	Namespace string `protobuf:"bytes,4,opt,name=namespace,proto3" json:"namespace,omitempty"`
 	// Maximum number of events to return; 0 means 100.
 	// Bounds: 0..1000.
-	PageSize      int32 `protobuf:"varint,5,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	PageSize int32 `protobuf:"varint,5,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// Whether events that are archived are read from there, which takes longer; else they are
+	// EVENTS_ARCHIVED. An archive that is not what was written is ARCHIVE_INVALID.
+	ReadArchive   bool `protobuf:"varint,6,opt,name=read_archive,json=readArchive,proto3" json:"read_archive,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3976,6 +4009,13 @@ func (x *ReplayRunRequest) GetPageSize() int32 {
 		return x.PageSize
 	}
 	return 0
+}
+
+func (x *ReplayRunRequest) GetReadArchive() bool {
+	if x != nil {
+		return x.ReadArchive
+	}
+	return false
 }
 
 // ReplayRunResponse is a run as of a seq.
@@ -4427,17 +4467,18 @@ const file_runstore_v1_run_service_proto_rawDesc = "" +
 	"\x0ecorrelation_id\x18\x01 \x01(\tR\rcorrelationId\x12>\n" +
 	"\bappended\x18\x02 \x01(\v2 .runstore.v1.AppendEventResponseH\x00R\bappended\x12*\n" +
 	"\x05error\x18\x03 \x01(\v2\x12.google.rpc.StatusH\x00R\x05errorB\b\n" +
-	"\x06result\"\xae\x01\n" +
+	"\x06result\"\xd1\x01\n" +
 	"\x11ListEventsRequest\x12\x18\n" +
 	"\aproject\x18\x01 \x01(\tR\aproject\x12\x15\n" +
 	"\x06run_id\x18\x02 \x01(\tR\x05runId\x12\x19\n" +
 	"\bfrom_seq\x18\x03 \x01(\x03R\afromSeq\x12\x1b\n" +
 	"\tpage_size\x18\x04 \x01(\x05R\bpageSize\x120\n" +
-	"\x06filter\x18\x05 \x01(\v2\x18.runstore.v1.EventFilterR\x06filter\"\x7f\n" +
+	"\x06filter\x18\x05 \x01(\v2\x18.runstore.v1.EventFilterR\x06filter\x12!\n" +
+	"\fread_archive\x18\x06 \x01(\bR\vreadArchive\"\x7f\n" +
 	"\x12ListEventsResponse\x12*\n" +
 	"\x06events\x18\x01 \x03(\v2\x12.runstore.v1.EventR\x06events\x12\"\n" +
 	"\rnext_from_seq\x18\x02 \x01(\x03R\vnextFromSeq\x12\x19\n" +
-	"\blast_seq\x18\x03 \x01(\x03R\alastSeq\"\x97\x02\n" +
+	"\blast_seq\x18\x03 \x01(\x03R\alastSeq\"\xba\x02\n" +
 	"\x13StreamEventsRequest\x12\x18\n" +
 	"\aproject\x18\x01 \x01(\tR\aproject\x12\x15\n" +
 	"\x06run_id\x18\x02 \x01(\tR\x05runId\x12\x19\n" +
@@ -4446,7 +4487,8 @@ const file_runstore_v1_run_service_proto_rawDesc = "" +
 	"\x06follow\x18\x05 \x01(\bR\x06follow\x12 \n" +
 	"\fwait_for_run\x18\x06 \x01(\bR\n" +
 	"waitForRun\x12H\n" +
-	"\x12heartbeat_interval\x18\a \x01(\v2\x19.google.protobuf.DurationR\x11heartbeatInterval\"\xf9\x01\n" +
+	"\x12heartbeat_interval\x18\a \x01(\v2\x19.google.protobuf.DurationR\x11heartbeatInterval\x12!\n" +
+	"\fread_archive\x18\b \x01(\bR\vreadArchive\"\xf9\x01\n" +
 	"\x14StreamEventsResponse\x121\n" +
 	"\x06events\x18\x01 \x01(\v2\x17.runstore.v1.EventBatchH\x00R\x06events\x124\n" +
 	"\tcaught_up\x18\x02 \x01(\v2\x15.runstore.v1.CaughtUpH\x00R\bcaughtUp\x126\n" +
@@ -4587,13 +4629,14 @@ const file_runstore_v1_run_service_proto_rawDesc = "" +
 	"\x06run_id\x18\x02 \x01(\tR\x05runId\x12\x1a\n" +
 	"\brevision\x18\x03 \x01(\x05R\brevision\"@\n" +
 	"\x11GetOutputResponse\x12+\n" +
-	"\x06output\x18\x01 \x01(\v2\x13.runstore.v1.OutputR\x06output\"}\n" +
+	"\x06output\x18\x01 \x01(\v2\x13.runstore.v1.OutputR\x06output\"\xa0\x01\n" +
 	"\x10VerifyRunRequest\x12\x18\n" +
 	"\aproject\x18\x01 \x01(\tR\aproject\x12\x15\n" +
 	"\x06run_id\x18\x02 \x01(\tR\x05runId\x12\x19\n" +
 	"\bfrom_seq\x18\x03 \x01(\x03R\afromSeq\x12\x1d\n" +
 	"\n" +
-	"max_events\x18\x04 \x01(\x05R\tmaxEvents\"8\n" +
+	"max_events\x18\x04 \x01(\x05R\tmaxEvents\x12!\n" +
+	"\fread_archive\x18\x05 \x01(\bR\vreadArchive\"8\n" +
 	"\n" +
 	"ChainBreak\x12\x10\n" +
 	"\x03seq\x18\x01 \x01(\x03R\x03seq\x12\x18\n" +
@@ -4606,13 +4649,14 @@ const file_runstore_v1_run_service_proto_rawDesc = "" +
 	"\vfirst_break\x18\x05 \x01(\v2\x17.runstore.v1.ChainBreakR\n" +
 	"firstBreak\x12\"\n" +
 	"\rnext_from_seq\x18\x06 \x01(\x03R\vnextFromSeq\x12#\n" +
-	"\rerased_events\x18\a \x01(\x03R\ferasedEvents\"\xa5\x01\n" +
+	"\rerased_events\x18\a \x01(\x03R\ferasedEvents\"\xc8\x01\n" +
 	"\x10ReplayRunRequest\x12\x18\n" +
 	"\aproject\x18\x01 \x01(\tR\aproject\x12\x15\n" +
 	"\x06run_id\x18\x02 \x01(\tR\x05runId\x12\x1a\n" +
 	"\x06at_seq\x18\x03 \x01(\x03H\x00R\x05atSeq\x88\x01\x01\x12\x1c\n" +
 	"\tnamespace\x18\x04 \x01(\tR\tnamespace\x12\x1b\n" +
-	"\tpage_size\x18\x05 \x01(\x05R\bpageSizeB\t\n" +
+	"\tpage_size\x18\x05 \x01(\x05R\bpageSize\x12!\n" +
+	"\fread_archive\x18\x06 \x01(\bR\vreadArchiveB\t\n" +
 	"\a_at_seq\"\xbf\x02\n" +
 	"\x11ReplayRunResponse\x12\"\n" +
 	"\x03run\x18\x01 \x01(\v2\x10.runstore.v1.RunR\x03run\x12\x15\n" +

@@ -476,7 +476,7 @@ type SearchHit struct {
 	// The matches in the snippet, in order and without overlaps; empty if the matches lie too far
 	// apart.
 	Highlights []*SearchHighlight `protobuf:"bytes,7,rep,name=highlights,proto3" json:"highlights,omitempty"`
-	// The event, if `with_events` was set.
+	// The event, if `with_events` was set; unset if it is archived.
 	Event         *Event `protobuf:"bytes,8,opt,name=event,proto3" json:"event,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -21,6 +21,8 @@ from runstore.aio import (
 from runstore.arguments import InvalidArgument
 from runstore.errors import (
     BY_REASON,
+    ArchiveInvalid,
+    ArchiveNotFound,
     ArtifactIsLink,
     ArtifactNotFound,
     ClientClosed,
@@ -32,6 +34,7 @@ from runstore.errors import (
     CredentialExpired,
     DeadlineExceeded,
     ErasureNotFound,
+    EventsArchived,
     HoldNotFound,
     IdempotencyMismatch,
     Internal,
@@ -88,6 +91,7 @@ from runstore.values.admin import (
     Role,
     Token,
 )
+from runstore.values.archives import Archive, ArchiveState
 from runstore.values.artifacts import (
     Artifact,
     ArtifactFields,
@@ -172,6 +176,10 @@ __all__ = [
     "Admin",
     "AdminRecord",
     "Appended",
+    "Archive",
+    "ArchiveInvalid",
+    "ArchiveNotFound",
+    "ArchiveState",
     "Artifact",
     "ArtifactFields",
     "ArtifactFilterFields",
@@ -216,6 +224,7 @@ __all__ = [
     "Event",
     "EventFields",
     "EventPage",
+    "EventsArchived",
     "ExternalFilter",
     "ExternalRef",
     "Feed",

@@ -30,6 +30,9 @@ RunstoreError
 ├── RunOpen                  complete the run first
 ├── RunInUse                 a fork's history begins with it: see `fork_run_id`
 ├── RunIdReserved            a run of this id was deleted: choose another
+├── EventsArchived           read the archive, or from `first_seq` on
+├── ArchiveNotFound          the run is not archived
+├── ArchiveInvalid           an archive was changed: see `file` and `problem`
 ├── SeqAhead                 the run has not reached this seq
 ├── ConsumerNotFound         the consumer has not committed yet
 ├── PositionAhead            the feed has not reached this position
@@ -220,6 +223,43 @@ class SnapshotInUse(RunstoreError):
         return self.metadata.get("fork_run_id", "")
 
 
+class EventsArchived(RunstoreError):
+    """Events that were asked for are in the archive: read it, or go on after them."""
+
+    @property
+    def first_seq(self) -> int:
+        """The run's first event that is not archived."""
+        return int(self.metadata.get("first_seq", "0"))
+
+    @property
+    def snapshot_seq(self) -> int:
+        """The seq of the run's latest snapshot; 0 if it has none."""
+        return int(self.metadata.get("snapshot_seq", "0"))
+
+    @property
+    def first_position(self) -> int:
+        """The position of the feed from which on nothing is archived; 0 if a run was read."""
+        return int(self.metadata.get("first_position", "0"))
+
+
+class ArchiveNotFound(RunstoreError):
+    """The run is not archived, or has no events that could be."""
+
+
+class ArchiveInvalid(RunstoreError):
+    """An archive is not what was written: something else changed it."""
+
+    @property
+    def file(self) -> str:
+        """The file that is not."""
+        return self.metadata.get("file", "")
+
+    @property
+    def problem(self) -> str:
+        """What is wrong with it, for people."""
+        return self.metadata.get("problem", "")
+
+
 class SeqAhead(RunstoreError):
     """The run has not reached this seq."""
 
@@ -388,6 +428,9 @@ BY_REASON: dict[str, type[RunstoreError]] = {
     "SNAPSHOT_AHEAD": SnapshotAhead,
     "UNKNOWN_REF": UnknownRef,
     "SNAPSHOT_IN_USE": SnapshotInUse,
+    "EVENTS_ARCHIVED": EventsArchived,
+    "ARCHIVE_NOT_FOUND": ArchiveNotFound,
+    "ARCHIVE_INVALID": ArchiveInvalid,
     "SEQ_AHEAD": SeqAhead,
     "CONSUMER_NOT_FOUND": ConsumerNotFound,
     "POSITION_AHEAD": PositionAhead,

@@ -1,6 +1,10 @@
 /** The steps about who may use the server as calls of the client. */
 
+import { setTimeout } from "node:timers/promises";
+
+import { ArchiveState } from "../src/index.js";
 import type {
+  ArchiveRunOptions,
   Client,
   CreateTokenOptions,
   DeleteRunOptions,
@@ -11,6 +15,7 @@ import type {
   OwnerOptions,
   PlaceHoldOptions,
   ReleaseHoldOptions,
+  RestoreRunOptions,
   RevokeTokenOptions,
   SeqRange,
   VerifyRecordsOptions,
@@ -34,8 +39,14 @@ interface Counted extends OwnerOptions {
   readonly count?: number;
 }
 
+interface Archiving extends ArchiveRunOptions {
+  readonly runId: string;
+  readonly why: string;
+}
+
 export function adminSteps(client: Client): Steps {
   const { admin } = client;
+  const archive = ({ runId, why, ...options }: Archiving) => admin.archiveRun(runId, why, options);
   return {
     ...policySteps(client),
     admin_whoami: () => admin.whoAmI(),
@@ -74,6 +85,18 @@ export function adminSteps(client: Client): Steps {
     }: EraseOptions & { subject: string; why: string }) =>
       admin.eraseSubject(subject, why, options),
     erasure_get: ({ erasureId }: { erasureId: string }) => admin.erasure(erasureId),
+    archive_run: archive,
+    archive_wait: async (sent: Archiving) => {
+      for (;;) {
+        const found = await archive(sent);
+        if (found.state >= ArchiveState.DONE) {
+          return found;
+        }
+        await setTimeout(50);
+      }
+    },
+    restore_run: ({ runId, why, ...options }: RestoreRunOptions & { runId: string; why: string }) =>
+      admin.restoreRun(runId, why, options),
     admin_records: async ({ count, ...options }: Counted) => ({
       records: (await all(admin.records(options))).slice(0, count),
     }),

@@ -3,6 +3,7 @@
 import { createHash } from "node:crypto";
 
 import {
+  ArchiveState,
   Instant,
   Outcome,
   Payload,
@@ -23,6 +24,7 @@ const MOST_INLINE_BYTES = 4096;
 const FREE = new Set(["labels", "state", "metadata"]);
 const ENUMS: Record<string, Record<number, string>> = {
   kind: PrincipalKind,
+  archive_state: ArchiveState,
   erasure_state: ErasureState,
   removal_kind: RemovalKind,
   removal_state: RemovalState,
@@ -32,6 +34,14 @@ const ENUMS: Record<string, Record<number, string>> = {
   status: RunStatus,
   reason: SnapshotReason,
 };
+
+/** How enums of one name are told apart: by another field of the value. */
+const OF = [
+  ["removalId", "removal_"],
+  ["sampleRunIds", "removal_"],
+  ["erasureId", "erasure_"],
+  ["manifestHash", "archive_"],
+] as const;
 
 /** A value of the client; `key` is its name. */
 export function seen(value: unknown, key = ""): Json {
@@ -64,8 +74,7 @@ export function seen(value: unknown, key = ""): Json {
 
 function seenFields(value: object, key: string): Fields {
   const isFree = FREE.has(key);
-  const isOfRemovals = "removalId" in value || "sampleRunIds" in value;
-  const of = isOfRemovals ? "removal_" : "erasureId" in value ? "erasure_" : "";
+  const of = OF.find(([name]) => name in value)?.[1] ?? "";
   return pruned(
     Object.fromEntries(
       Object.entries(value).map(([name, each]) => [

@@ -16,6 +16,7 @@ export type {
   SetLimitsOptions,
   VerifyRecordsOptions,
 } from "./admin/owners.js";
+export type { Archive, ArchiveRunOptions, RestoreRunOptions } from "./admin/archives.js";
 export type { EraseOptions, Erasure, ErasureBlocker, SeqRange } from "./admin/erasures.js";
 export type {
   NewPolicy,
@@ -84,6 +85,7 @@ export type { FeedFilter, ReadFeedOptions } from "./feed/query.js";
 export type { FollowFeedOptions } from "./feed/stream.js";
 export type { Consumer, FeedEntry, FeedItem, FeedPage } from "./feed/values.js";
 export {
+  ArchiveState,
   ErasureState,
   PrincipalKind,
   RemovalKind,
@@ -127,6 +129,7 @@ export type { StatisticsRow } from "./statistics/values.js";
 export type { CallOptions, ConnectOptions, Keepalive } from "./transport/options.js";
 export * from "./transport/errors.js";
 export * from "./transport/removals.js";
+export * from "./transport/archives.js";
 export { BY_REASON } from "./transport/reasons.js";
 export { InvalidArgument } from "./values/arguments.js";
 export { registerEncoder } from "./values/json.js";

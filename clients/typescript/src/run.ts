@@ -230,15 +230,12 @@ export class Run implements RunRef {
   /** The state of the run right after an event, by default the last; changes nothing. */
   async replay(options: ReplayOptions = {}): Promise<Replayed> {
     checkReplay(options);
+    const { namespace = "", pageSize = 1000, readArchive = false } = options;
     const atSeq = optionalInt64(options.atSeq);
-    const request = {
-      ...this.#name,
-      ...(atSeq === undefined ? {} : { atSeq }),
-      namespace: options.namespace ?? "",
-      pageSize: options.pageSize ?? 1000,
-    };
+    const of = atSeq === undefined ? {} : { atSeq };
+    const request = { ...this.#name, ...of, namespace, pageSize, readArchive };
     const answer = await this.#connection.send(RunService.method.replayRun, request, options);
-    return new Replayed(this.#connection, this, runValue(present(answer.run)), answer);
+    return new Replayed(this.#connection, this, answer, readArchive);
   }
 
   /** Make a run that begins with this one's history up to a seq; the handle writes with its epoch. */

@@ -13,7 +13,7 @@ from runstore_server.cli.connection import connected
 from runstore_server.cli.database import run_with_store
 from runstore_server.cli.environment import owner_url, settings_of
 from runstore_server.cli.failures import failed
-from runstore_server.cli.options import AsJson, Project, RemovalReason, Target
+from runstore_server.cli.options import ActReason, AsJson, Project, Target
 from runstore_server.cli.printing import print_json
 from runstore_server.json.erasures import erasure_value
 
@@ -24,7 +24,7 @@ app = typer.Typer(help="Look at what was erased, and clean up after it.", no_arg
 
 
 def erase(
-    reason: RemovalReason,
+    reason: ActReason,
     subject: Annotated[
         str,
         typer.Option(help="Erase every event that names this subject.", show_default=False),

@@ -8,7 +8,7 @@ import typer
 from runstore import FeedEntry
 
 from runstore_server.cli.connection import connected
-from runstore_server.cli.options import AsJson, Limit, Project, Target, Types
+from runstore_server.cli.options import AllowGaps, AsJson, Limit, Project, Target, Types
 from runstore_server.cli.printing import print_json
 from runstore_server.cli.tables.events import print_entry
 from runstore_server.cli.tables.feed import print_consumers
@@ -32,19 +32,22 @@ def ls(
     from_position: FromPosition = 0,
     type_: Types = None,
     limit: Limit = 100,
+    allow_gaps: AllowGaps = False,
     as_json: AsJson = False,
 ) -> None:
     """List published events, from a position on."""
     with connected(target, project) as client:
-        left = limit
-        page = client.feed.read(from_position, page_size=min(left, MAX_PAGE), types=type_ or ())
+        left, types = limit, type_ or ()
+        page = client.feed.read(
+            from_position, page_size=min(left, MAX_PAGE), allow_gaps=allow_gaps, types=types
+        )
         while True:
             for entry in page.entries[:left]:
                 _print(entry, as_json=as_json)
             left -= len(page.entries)
             if left <= 0 or page.next_position > page.last_position:
                 return
-            page = client.feed.read(page.next_position, types=type_ or ())
+            page = client.feed.read(page.next_position, allow_gaps=allow_gaps, types=types)
 
 
 @app.command()
@@ -56,11 +59,14 @@ def tail(
         str, typer.Option(help="Begin after this consumer's position, and move it along.")
     ] = "",
     type_: Types = None,
+    allow_gaps: AllowGaps = False,
     as_json: AsJson = False,
 ) -> None:
     """Print events as they are published, until Ctrl-C. Continues across server restarts."""
     with connected(target, project) as client:
-        for entry in client.feed.entries(from_position, consumer=consumer, types=type_ or ()):
+        for entry in client.feed.entries(
+            from_position, consumer=consumer, types=type_ or (), allow_gaps=allow_gaps
+        ):
             _print(entry, as_json=as_json)
             if consumer:
                 client.feed.commit(consumer, entry.position)

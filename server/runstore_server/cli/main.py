@@ -106,6 +106,16 @@ COMMANDS = {
         "Erase what events said, of a run or about a subject; their chain holds.",
     ),
     "erasures": Command("erasures", "app", "Look at what was erased, and clean up after it."),
+    "archive": Command(
+        "archiving",
+        "archive",
+        "Move the events of a run that has ended to the object store.",
+    ),
+    "restore": Command(
+        "archiving",
+        "restore",
+        "Put the events of an archived run back into the database, as they were.",
+    ),
     "removals": Command("removals", "app", "Look at what was removed for good."),
     "retention": Command("retention", "app", "Say how long what is kept of runs that have ended."),
     "search": Command("search", "app", "Maintain the search index."),

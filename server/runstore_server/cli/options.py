@@ -24,7 +24,7 @@ AsJson = Annotated[
     bool,
     typer.Option("--json", help="Print JSON, one object per line, written as docs/http.md says."),
 ]
-RemovalReason = Annotated[
+ActReason = Annotated[
     str,
     typer.Option(
         help="Why, for people. It is kept in the record, so it should name nobody.",
@@ -45,6 +45,13 @@ Tags = Annotated[
     list[str] | None, typer.Option("--tag", help="Only runs with this tag; repeatable.")
 ]
 AllRuns = Annotated[bool, typer.Option("--all", help="All runs of the project.")]
+ReadArchive = Annotated[
+    bool,
+    typer.Option("--read-archive", help="Read archived events, too; else they are refused."),
+]
+AllowGaps = Annotated[
+    bool, typer.Option("--allow-gaps", help="Leave archived events out; else they end the list.")
+]
 Labels = Annotated[
     list[str] | None,
     typer.Option("--label", help="Only runs with this label; repeatable.", metavar="KEY=VALUE"),

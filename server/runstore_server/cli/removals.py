@@ -10,7 +10,7 @@ from runstore import Client, Removal, RunNotFound
 
 from runstore_server.cli.connection import connected
 from runstore_server.cli.failures import failed
-from runstore_server.cli.options import AsJson, Project, RemovalReason, RunId, Target
+from runstore_server.cli.options import ActReason, AsJson, Project, RunId, Target
 from runstore_server.cli.printing import print_json, progress_bar
 from runstore_server.cli.tables.removals import print_removals
 from runstore_server.json.removals import removal_value
@@ -22,7 +22,7 @@ app = typer.Typer(help="Look at what was removed for good.", no_args_is_help=Tru
 
 def delete(
     run_id: RunId,
-    reason: RemovalReason,
+    reason: ActReason,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask before the run is gone.")] = False,
     wait: Annotated[bool, typer.Option(help="Wait until nothing of it is stored.")] = True,
     target: Target = None,

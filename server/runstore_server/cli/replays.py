@@ -10,7 +10,7 @@ from runstore import Client, Event, Replayed, Run, Snapshot
 from runstore_server.cli.connection import connected
 from runstore_server.cli.differences import Difference, differences
 from runstore_server.cli.exits import ExitCode
-from runstore_server.cli.options import AsJson, Project, RunId, Target
+from runstore_server.cli.options import AsJson, Project, ReadArchive, RunId, Target
 from runstore_server.cli.printing import print_json
 from runstore_server.cli.tables.replays import print_differences, print_replay
 from runstore_server.json.replays import replay_value
@@ -31,13 +31,14 @@ def replay(
     project: Project = "default",
     at: At = None,
     namespace: Namespace = "",
+    read_archive: ReadArchive = False,
     as_json: AsJson = False,
 ) -> None:
     """Show a run as it stood at a seq: its snapshot, the results and events since, its configs."""
     with connected(target, project) as client:
         run = client.run(run_id)
-        found = run.replay(at, namespace=namespace)
-        events = _events(run, found)
+        found = run.replay(at, namespace=namespace, read_archive=read_archive)
+        events = _events(run, found, read_archive=read_archive)
     if as_json:
         print_json(replay_value(found, events))
     else:
@@ -93,12 +94,12 @@ def fork(
         typer.echo(made.run_id)
 
 
-def _events(run: Run, found: Replayed) -> list[Event]:
+def _events(run: Run, found: Replayed, *, read_archive: bool) -> list[Event]:
     """All events after the snapshot, up to the seq of the replay."""
     events = [*found.events]
     from_seq = found.next_from_seq
     while from_seq:
-        page = run.list_events(from_seq, page_size=MAX_PAGE)
+        page = run.list_events(from_seq, page_size=MAX_PAGE, read_archive=read_archive)
         events += [event for event in page.events if event.seq <= found.at_seq]
         from_seq = page.next_from_seq if page.next_from_seq <= found.at_seq else 0
     return events

@@ -28,6 +28,7 @@ from runstore_server.cli.options import (
     Limit,
     PlanId,
     Project,
+    ReadArchive,
     RunId,
     Statuses,
     Tags,
@@ -150,11 +151,13 @@ def events(
     project: Project = "default",
     from_seq: FromSeq = 1,
     type_: Types = None,
+    read_archive: ReadArchive = False,
     as_json: AsJson = False,
 ) -> None:
     """Print the events recorded so far."""
     with connected(target, project) as client:
-        for event in client.run(run_id).events(from_seq, types=type_ or ()):
+        run = client.run(run_id)
+        for event in run.events(from_seq, types=type_ or (), read_archive=read_archive):
             _print_event(event, as_json=as_json)
 
 
@@ -166,12 +169,19 @@ def tail(
     from_seq: FromSeq = 1,
     type_: Types = None,
     wait: Annotated[bool, typer.Option(help="Wait for the run if it is not saved yet.")] = False,
+    read_archive: ReadArchive = False,
     as_json: AsJson = False,
 ) -> None:
     """Print events as they come, until the run is complete. Continues across server restarts."""
     with connected(target, project) as client:
         run = client.run(run_id)
-        for event in run.events(from_seq, follow=True, types=type_ or (), wait_for_run=wait):
+        for event in run.events(
+            from_seq,
+            follow=True,
+            types=type_ or (),
+            wait_for_run=wait,
+            read_archive=read_archive,
+        ):
             _print_event(event, as_json=as_json)
 
 
@@ -210,12 +220,16 @@ def search(
 
 @app.command()
 def verify(
-    run_id: RunId, target: Target = None, project: Project = "default", as_json: AsJson = False
+    run_id: RunId,
+    target: Target = None,
+    project: Project = "default",
+    read_archive: ReadArchive = False,
+    as_json: AsJson = False,
 ) -> None:
     """Recompute the hash chain; exit with 1 if it is broken."""
     with connected(target, project) as client:
         run = client.run(run_id)
-        found = _verify_with_bar(run)
+        found = _verify_with_bar(run, read_archive=read_archive)
     if as_json:
         print_json({"run_id": run_id, **verification_value(found)})
     elif found.verified:
@@ -258,10 +272,12 @@ def _print_event(event: Event, *, as_json: bool) -> None:
         print_event(event)
 
 
-def _verify_with_bar(run: Run) -> Verification:
+def _verify_with_bar(run: Run, *, read_archive: bool) -> Verification:
     total = run.get().last_seq
     with progress_bar("verifying") as on_progress:
-        return run.verify(lambda found: on_progress(found.checked_events, total))
+        return run.verify(
+            lambda found: on_progress(found.checked_events, total), read_archive=read_archive
+        )
 
 
 def _external(ref: str) -> ExternalFilter | None:

@@ -84,6 +84,7 @@ ACCESS: Mapping[str, Rule] = {
     **_of("AdminService", _ADMINISTER, "PlaceHold ReleaseHold ListHolds DeleteRun"),
     **_of("AdminService", _ADMINISTER, "PutPolicy ListPolicies DeletePolicy PreviewRetention"),
     **_of("AdminService", _ADMINISTER, "EraseEvents EraseSubject GetErasure"),
+    **_of("AdminService", _ADMINISTER, "ArchiveRun RestoreRun"),
     **_of("AdminService", _OPERATE, "SetLimits GetLimits"),
     **_of("AdminService", _READ, "ExportRun ListRemovals"),
 }

@@ -14,7 +14,7 @@ from runstore_server.edge.lifecycle import Lifecycle
 from runstore_server.edge.metrics import Metrics
 from runstore_server.edge.unread import Unread
 from runstore_server.http.models.events import EventList
-from runstore_server.http.parameters.events import FirstSeq, Selected
+from runstore_server.http.parameters.events import FirstSeq, ReadArchive, Selected
 from runstore_server.http.parameters.keys import Key
 from runstore_server.http.parameters.queries import limit as limit_of
 from runstore_server.http.parameters.streams import (
@@ -75,6 +75,7 @@ class Events:
         follow: Annotated[
             bool, Query(description="Streams only: false ends the stream where it is caught up.")
         ] = True,
+        read_archive: ReadArchive = False,
         heartbeat: Heartbeat = None,
         accept: Accept = "",
         last_event_id: LastEventId = "",
@@ -84,7 +85,7 @@ class Events:
         complete.
         """
         if not sse.is_wanted(accept):
-            return await self._page(key, from_seq, where, limit)
+            return await self._page(key, from_seq, where, limit, read_archive=read_archive)
         if last_event_id == sse.END_ID:
             return await self._after_the_end(key)
         wanted = Following(
@@ -93,13 +94,16 @@ class Events:
             from_seq=sse.first_after(last_event_id) if last_event_id else from_seq,
             where=where,
             follow=follow,
+            read_archive=read_archive,
         )
         return await self._stream(wanted, visitor)
 
     async def _page(
-        self, key: RunKey, from_seq: int, where: EventFilter, limit: int
+        self, key: RunKey, from_seq: int, where: EventFilter, limit: int, *, read_archive: bool
     ) -> JsonResponse:
-        page = await self._store.read_events(key, from_seq, limit=limit, where=where)
+        page = await self._store.read_events(
+            key, from_seq, limit=limit, where=where, read_archive=read_archive
+        )
         return JsonResponse(
             {
                 "events": [event_value(event) for event in page.events],

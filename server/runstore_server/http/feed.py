@@ -11,7 +11,7 @@ from runstore_server.edge.lifecycle import Lifecycle
 from runstore_server.edge.metrics import Metrics
 from runstore_server.edge.unread import Unread
 from runstore_server.http.models.feed import EntryList
-from runstore_server.http.parameters.feed import FirstPosition, Selected
+from runstore_server.http.parameters.feed import AllowGaps, FirstPosition, Selected
 from runstore_server.http.parameters.keys import Project
 from runstore_server.http.parameters.queries import limit as limit_of
 from runstore_server.http.parameters.streams import Accept, Heartbeat, LastEventId
@@ -62,6 +62,7 @@ class Feed:
         limit: Annotated[
             int, limit_of(LONG_PAGE, "Pages only: the most entries to return.")
         ] = DEFAULT_LONG_PAGE,
+        allow_gaps: AllowGaps = False,
         heartbeat: Heartbeat = None,
         accept: Accept = "",
         last_event_id: LastEventId = "",
@@ -70,7 +71,7 @@ class Feed:
         Server-Sent Events: first the past ones, then each as it is published, without an end.
         """
         if not sse.is_wanted(accept):
-            return await self._page(project, from_position, where, limit)
+            return await self._page(project, from_position, where, limit, allow_gaps=allow_gaps)
         first_position = sse.first_after(last_event_id) if last_event_id else from_position
         items = follow(
             self._feed,
@@ -78,6 +79,7 @@ class Feed:
             project,
             first_position,
             where=where,
+            allow_gaps=allow_gaps,
             heartbeat_seconds=heartbeat or self._heartbeat,
             room=self._unread.room(sse.STREAM_KIND),
         )
@@ -85,9 +87,11 @@ class Feed:
         return await sse.event_stream(kept, FeedEncoder(first_position), self._metrics)
 
     async def _page(
-        self, project: str, from_position: int, where: FeedFilter, limit: int
+        self, project: str, from_position: int, where: FeedFilter, limit: int, *, allow_gaps: bool
     ) -> JsonResponse:
-        page = await self._feed.read_feed(project, from_position, limit=limit, where=where)
+        page = await self._feed.read_feed(
+            project, from_position, limit=limit, where=where, allow_gaps=allow_gaps
+        )
         return JsonResponse(
             {
                 "entries": [entry_value(entry) for entry in page.entries],

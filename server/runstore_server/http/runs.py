@@ -16,6 +16,7 @@ from runstore_storage.contract.store import Store
 from runstore_server.convert.runs import filter_of
 from runstore_server.http.models.runs import RunAnswer, RunList, VerificationAnswer
 from runstore_server.http.parameters.checks import checked
+from runstore_server.http.parameters.events import ReadArchive
 from runstore_server.http.parameters.keys import Key, Project
 from runstore_server.http.parameters.pages import PageToken
 from runstore_server.http.parameters.queries import integer
@@ -113,9 +114,12 @@ class Runs:
         max_events: Annotated[
             int, integer(CHECKED_EVENTS, "The most events to check; 0 checks all.")
         ] = 0,
+        read_archive: ReadArchive = False,
     ) -> JsonResponse:
         """Recompute the hash chain and compare it with the stored one."""
-        found = await self._store.verify_run(key, from_seq=from_seq, max_events=max_events)
+        found = await self._store.verify_run(
+            key, from_seq=from_seq, max_events=max_events, read_archive=read_archive
+        )
         return JsonResponse(verification_value(found))
 
     async def _latest_output(self, run: Run) -> StoredOutput | None:

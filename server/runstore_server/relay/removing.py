@@ -1,4 +1,4 @@
-"""The duty `removals`: runs that were deleted are removed, then what is to be erased is."""
+"""The duty `removals`: runs that were deleted are removed, others archived, and events erased."""
 
 from __future__ import annotations
 
@@ -6,23 +6,22 @@ from runstore_storage.contract.store import Store
 
 
 class Removing:
-    """Does the duty, a step of either at a time."""
+    """Does the duty, a step of one of them at a time."""
 
     def __init__(self, store: Store) -> None:
-        self._removals = store.removals
-        self._erasures = store.erasures
+        self._steps = (store.removals.remove, store.archives.archive, store.erasures.erase)
 
     async def step(self, holder: str) -> int | None:
-        """The next of what can be done. A removal that fails lets erasures go on."""
+        """The next of what can be done. What fails lets the others go on."""
         failure: Exception | None = None
-        try:
-            removed = await self._removals.remove(holder)
-        except Exception as error:
-            failure = error
-        else:
-            if removed != 0:
-                return removed
-        erased = await self._erasures.erase(holder)
-        if failure and not erased:
+        for each in self._steps:
+            try:
+                done = await each(holder)
+            except Exception as error:
+                failure = failure or error
+                continue
+            if done != 0:
+                return done
+        if failure:
             raise failure
-        return erased
+        return 0

@@ -27,6 +27,8 @@ _ACTS = (
     rpc.EraseSubjectRequest,
     rpc.PutPolicyRequest,
     rpc.DeletePolicyRequest,
+    rpc.ArchiveRunRequest,
+    rpc.RestoreRunRequest,
 )
 
 

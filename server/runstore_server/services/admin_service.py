@@ -26,7 +26,7 @@ def admin_service(
     """AdminService as a table: each RPC of the contract is the method of its noun's service."""
     nouns = (
         Admin(store.admin, acts),
-        Archives(store.archives, unread),
+        Archives(store.archives, acts, unread),
         Erasures(store.erasures, acts),
         Holds(store.holds, acts),
         Removals(store.removals, acts),

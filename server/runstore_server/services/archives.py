@@ -1,4 +1,4 @@
-"""Exports: a run's archive as a tar file, made while it is sent."""
+"""Archives: events moved to the object store and back; and a run's as a tar file."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from typing import Any
 from runstore.v1 import admin_service_pb2 as rpc
 from runstore_storage.contract.archives import ArchiveFile, ArchiveStore
 
+from runstore_server.convert.archives import archive_message
 from runstore_server.convert.runs import key_of
 from runstore_server.edge.unread import Unread
+from runstore_server.services.acts import Acts
 from runstore_server.validation.requests import admit
 
 CHUNK_BYTES = 256 << 10
@@ -21,9 +23,31 @@ _OCTAL_BYTES = 8**11
 
 
 class Archives:
-    def __init__(self, archives: ArchiveStore, unread: Unread) -> None:
+    def __init__(self, archives: ArchiveStore, acts: Acts, unread: Unread) -> None:
         self._archives = archives
+        self._acts = acts
         self._unread = unread
+
+    async def ArchiveRun(
+        self, request: rpc.ArchiveRunRequest, context: Any
+    ) -> rpc.ArchiveRunResponse:
+        await admit(request)
+        is_expected = request.HasField("expected_last_seq")
+        async with self._acts.recorded(request, f"runs/{request.run_id}", context) as act:
+            archive, is_repeat = await self._archives.archive_run(
+                key_of(request),
+                expected_last_seq=request.expected_last_seq if is_expected else None,
+                act=act,
+            )
+        return rpc.ArchiveRunResponse(archive=archive_message(archive), deduplicated=is_repeat)
+
+    async def RestoreRun(
+        self, request: rpc.RestoreRunRequest, context: Any
+    ) -> rpc.RestoreRunResponse:
+        await admit(request)
+        async with self._acts.recorded(request, f"runs/{request.run_id}", context) as act:
+            archive, is_repeat = await self._archives.restore_run(key_of(request), act)
+        return rpc.RestoreRunResponse(archive=archive_message(archive), deduplicated=is_repeat)
 
     async def ExportRun(
         self, request: rpc.ExportRunRequest, context: Any

@@ -98,6 +98,7 @@ class Events:
             request.from_seq,
             limit=request.page_size or DEFAULT_LONG_PAGE,
             where=filter_of(request.filter),
+            read_archive=request.read_archive,
         )
         response = rpc.ListEventsResponse(
             next_from_seq=0 if page.reaches_end else page.next_from_seq, last_seq=page.last_seq

@@ -43,6 +43,7 @@ class FeedService(FeedServiceServicer):
             request.from_position,
             limit=request.page_size or DEFAULT_LONG_PAGE,
             where=feed_filter_of(request.filter),
+            allow_gaps=request.allow_gaps,
         )
         return rpc.ReadFeedResponse(
             entries=[entry_message(entry) for entry in page.entries],
@@ -60,6 +61,7 @@ class FeedService(FeedServiceServicer):
             project_of(request.project),
             await self._start(request),
             where=feed_filter_of(request.filter),
+            allow_gaps=request.allow_gaps,
             heartbeat_seconds=heartbeat_seconds(request, self._default_heartbeat),
             room=self._unread.room(context.peer()),
         )

@@ -29,6 +29,7 @@ class Replays:
             request.at_seq if request.HasField("at_seq") else None,
             namespace=request.namespace,
             limit=request.page_size or DEFAULT_LONG_PAGE,
+            read_archive=request.read_archive,
         )
         many = are_many([replayed.snapshot], replayed.task_writes)
         return await beside(many, _replayed_message, replayed)

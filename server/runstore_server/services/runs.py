@@ -70,7 +70,10 @@ class Runs:
     ) -> rpc.VerifyRunResponse:
         await admit(request)
         found = await self._runs.verify_run(
-            key_of(request), from_seq=request.from_seq, max_events=request.max_events
+            key_of(request),
+            from_seq=request.from_seq,
+            max_events=request.max_events,
+            read_archive=request.read_archive,
         )
         return rpc.VerifyRunResponse(
             verified=not found.problem,

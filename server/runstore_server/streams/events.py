@@ -35,6 +35,7 @@ async def deliver(
         where=filter_of(request.filter),
         follow=request.follow,
         wait_for_run=request.wait_for_run,
+        read_archive=request.read_archive,
     )
     async with aclosing(follow(store, lifecycle, wanted, room)) as items:
         async for item in items:

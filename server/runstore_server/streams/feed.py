@@ -43,6 +43,7 @@ async def follow(
     from_position: int,
     *,
     where: FeedFilter,
+    allow_gaps: bool = False,
     heartbeat_seconds: float,
     room: Room,
 ) -> AsyncGenerator[FeedItem, None]:
@@ -57,7 +58,14 @@ async def follow(
             mark = (
                 feed.published.mark
             )  # before reading, so that an entry published after the read ends the wait
-            read = partial(feed.read_feed, project, next_position, limit=BATCH_ENTRIES, where=where)
+            read = partial(
+                feed.read_feed,
+                project,
+                next_position,
+                limit=BATCH_ENTRIES,
+                where=where,
+                allow_gaps=allow_gaps,
+            )
             page = await room.page(read, _size)
             next_position = page.next_position
             if has_entries := bool(page.entries):

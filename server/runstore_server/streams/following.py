@@ -53,6 +53,7 @@ class Following:
     where: EventFilter = EVERY_EVENT
     follow: bool = True
     wait_for_run: bool = False
+    read_archive: bool = False
 
 
 async def follow(
@@ -72,7 +73,13 @@ async def follow(
     async with room, store.open_tail(wanted.key) as tail:
         while True:
             mark = tail.mark  # before reading, so that a later commit ends the wait below
-            read = partial(tail.read, from_seq, limit=BATCH_EVENTS, where=wanted.where)
+            read = partial(
+                tail.read,
+                from_seq,
+                limit=BATCH_EVENTS,
+                where=wanted.where,
+                read_archive=wanted.read_archive,
+            )
             page = await room.page(read, page_bytes, is_in_memory=tail.has(from_seq))
             from_seq = page.next_from_seq
             if page.events:

@@ -1,4 +1,4 @@
-"""Grants, tokens, limits, holds, removals and erasures."""
+"""Grants, tokens, limits, holds, removals, erasures and archives."""
 
 from __future__ import annotations
 
@@ -147,6 +147,18 @@ RULES: Rules = {
         OF_PROJECT | {"subject": REQUIRED_ID, "reason": REASON, "request_id": ID}
     ),
     "GetErasureRequest": MessageRules(OF_PROJECT | {"erasure_id": REQUIRED_ID}),
+    "ArchiveRunRequest": MessageRules(
+        OF_PROJECT
+        | {
+            "run_id": REQUIRED_ID,
+            "reason": REASON,
+            "expected_last_seq": SEQ,
+            "request_id": ID,
+        }
+    ),
+    "RestoreRunRequest": MessageRules(
+        OF_PROJECT | {"run_id": REQUIRED_ID, "reason": REASON, "request_id": ID}
+    ),
     "ListRemovalsRequest": MessageRules(OF_PROJECT | {"run_id": ID} | PAGED),
     "ListHoldsRequest": MessageRules(OF_PROJECT | {"run_id": ID} | PAGED),
     "Policy": MessageRules(

@@ -3,78 +3,119 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from contextlib import ExitStack, aclosing, contextmanager
-from functools import partial
-from hashlib import sha256
-from typing import TypeVar
+from collections.abc import AsyncGenerator, Callable, Collection, Iterator
+from contextlib import aclosing, contextmanager
+from datetime import timedelta
 
-from runstore_storage.archives import manifest
-from runstore_storage.archives.chain_files import chain_files
-from runstore_storage.archives.collecting import Collected, Part, collect
-from runstore_storage.archives.row_files import CHUNK_BYTES, Entry, RowFile, compressed
-from runstore_storage.contract.archives import ArchiveFile
-from runstore_storage.contract.errors import Overloaded, SnapshotNotFound
-from runstore_storage.contract.events import EVERY_EVENT, EventPage, RecordedEvent
+from runstore_storage import chain
+from runstore_storage.admin import records
+from runstore_storage.admin.removable import own_seqs, refuse_unless_removable
+from runstore_storage.archives.archiving import Archiving
+from runstore_storage.archives.exporting import Export
+from runstore_storage.archives.restoring import Restoring
+from runstore_storage.contract.admin import Act
+from runstore_storage.contract.archives import Archive, ArchiveFile
+from runstore_storage.contract.errors import ArchiveNotFound, Overloaded
 from runstore_storage.contract.heads import RunKey
-from runstore_storage.contract.pages import PAGE_BYTES
-from runstore_storage.contract.scope import Scope, bound, current_scope
+from runstore_storage.contract.scope import Scope, current_scope
+from runstore_storage.contract.signals import Signal
 from runstore_storage.database.connection import Connection
-from runstore_storage.database.engine import Database, consistent, reading
-from runstore_storage.payloads.compression import decompress
+from runstore_storage.database.engine import Database, writing
+from runstore_storage.database.in_flight import WritesInFlight, finish_despite_cancellation
 from runstore_storage.payloads.objects import Objects
 from runstore_storage.payloads.offloading import Offloading
-from runstore_storage.reading.paging import event_page
-from runstore_storage.sql import blobs, heads
+from runstore_storage.reading.history import History
+from runstore_storage.run_write import lock_run
+from runstore_storage.sql import archive_states, runs
 from runstore_storage.sql.heads import Head
 
-PAGE_EVENTS = 1000
 # How many exports of a process read from the database at a time: it serves other calls, too.
 TURNS = 2
 # How many exports a process makes at a time: each has files in the folder of temporary files.
 OPEN = 8
 RETRY_AFTER_SECONDS = 5.0
 
-T = TypeVar("T")
-
 
 class PostgresArchives:
-    """Shares the connections of the store that makes it."""
+    """Shares the connections of the store that makes it; wakes `decided`."""
 
-    def __init__(self, engine: Database, objects: Objects, offloading: Offloading) -> None:
+    def __init__(
+        self,
+        engine: Database,
+        objects: Objects,
+        archived: Objects,
+        offloading: Offloading,
+        history: History,
+        in_flight: WritesInFlight,
+        announce: Callable[[Collection[RunKey]], None],
+        decided: Signal,
+        *,
+        idle: timedelta,
+    ) -> None:
+        """A consumer that was not heard of for `idle` is not waited for."""
         self._engine = engine
         self._objects = objects
         self._offloading = offloading
+        self._history = history
+        self._in_flight = in_flight
+        self._decided = decided
+        self._restoring = Restoring(engine, history, offloading, announce)
+        self._archiving = Archiving(engine, self._files, archived, announce, idle=idle)
+        self.archive = self._archiving.step
         self._turns = asyncio.Semaphore(TURNS)
         self._open = 0
 
     def export_run(self, key: RunKey) -> AsyncGenerator[ArchiveFile]:
-        return self._files(key, current_scope())
+        return self._exported(key, current_scope())
 
-    async def _files(self, key: RunKey, scope: Scope) -> AsyncGenerator[ArchiveFile]:
-        export = _Export(self._engine, self._objects, self._offloading, self._turns, scope, key)
-        with self._room(), ExitStack() as opened:
-            found = await export.collect(opened)
-            async with aclosing(export.chain(found)) as pairs:
-                async for pair in pairs:
-                    for file in pair:
-                        yield export.rows(file)
-            for file in found.files:
-                yield export.rows(file)
-            async with aclosing(export.parts(found)) as parts:
-                async for each in parts:
+    def _files(self, key: RunKey, scope: Scope) -> AsyncGenerator[ArchiveFile]:
+        """The files of an archive, as `export_run` has them, however many exports there are."""
+        return Export(
+            *(self._engine, self._objects, self._offloading, self._history),
+            *(self._turns, scope, key),
+        ).files()
+
+    @finish_despite_cancellation
+    async def archive_run(
+        self, key: RunKey, *, expected_last_seq: int | None, act: Act
+    ) -> tuple[Archive, bool]:
+        async with writing(self._engine) as conn:
+            if before := await records.repeated(conn, act):
+                head = (await lock_run(conn, key)).head
+                return await _decided(conn, key, head, before.number), True
+            head = (await lock_run(conn, key)).head
+            await refuse_unless_removable(conn, key, head, expected_last_seq)
+            seqs = own_seqs(head)
+            if not seqs[1]:
+                raise ArchiveNotFound(key.run_id)
+            added = await records.record(conn, act, is_allowed=True, status=records.OK)
+            newest = await archive_states.newest(conn, key.project, head.run)
+            # One that is under way is finished first, and has no less than it would have had.
+            if newest is None or (newest.last_seq < seqs[1] and newest.state.is_settled):
+                born = (await runs.get(conn, key)).born
+                birth = await asyncio.to_thread(chain.birth_hash, born)
+                await archive_states.insert(
+                    conn, key.project, head.run, birth=birth, seqs=seqs, record=added.number
+                )
+            archive = await _decided(conn, key, head, added.number)
+        self._decided.wake()
+        return archive, False
+
+    @finish_despite_cancellation
+    async def restore_run(self, key: RunKey, act: Act) -> tuple[Archive, bool]:
+        restored = await self._restoring.restore(key, act)
+        self._decided.wake()
+        return restored
+
+    async def _exported(self, key: RunKey, scope: Scope) -> AsyncGenerator[ArchiveFile]:
+        with self._room():
+            async with aclosing(self._files(key, scope)) as files:
+                async for each in files:
                     yield each
-            for name, stored in sorted(found.objects.items()):
-                chunks = self._objects.read(stored.location, 0, stored.size)
-                entry = Entry(f"objects/{name.hex()}", name.hex(), stored.size)
-                yield export.file(entry, chunks)
-            await export.check()
-            content = await asyncio.to_thread(manifest.manifest, found, export.entries)
-            yield ArchiveFile(manifest.NAME, len(content), _cut(content))
 
     @contextmanager
     def _room(self) -> Iterator[None]:
-        """Count an export while the context lasts; raise `Overloaded` if it is one too many."""
+        """Count an export; raise `Overloaded` if it is one too many."""
         if self._open >= OPEN:
             raise Overloaded(
                 RETRY_AFTER_SECONDS, f"this server makes {OPEN} exports, which is the most"
@@ -86,112 +127,10 @@ class PostgresArchives:
             self._open -= 1
 
 
-class _Export:
-    """One export: what it reads, each time over a connection of its own, and what it has sent."""
-
-    def __init__(
-        self,
-        engine: Database,
-        objects: Objects,
-        offloading: Offloading,
-        turns: asyncio.Semaphore,
-        scope: Scope,
-        key: RunKey,
-    ) -> None:
-        self.entries: list[Entry] = []
-        self._engine = engine
-        self._objects = objects
-        self._offloading = offloading
-        self._turns = turns
-        self._scope = scope
-        self._key = key
-
-    async def collect(self, opened: ExitStack) -> Collected:
-        """All but events, parts and artifacts' bytes, as of one moment."""
-        with bound(self._scope):
-            async with self._turns, consistent(self._engine) as conn:
-                return await collect(conn, self._key, self._offloading, opened)
-
-    async def chain(self, found: Collected) -> AsyncGenerator[tuple[RowFile, RowFile]]:
-        """The events up to that moment."""
-        births = [run for _, run in found.history]
-        async with (
-            aclosing(self._pages(found)) as pages,
-            aclosing(chain_files(births, pages)) as pairs,
-        ):
-            async for pair in pairs:
-                yield pair
-
-    async def parts(self, found: Collected) -> AsyncGenerator[ArchiveFile]:
-        """The parts of the snapshots."""
-        for some in _batches(sorted(found.parts.items())):
-            contents = await self._read(partial(self._contents, some))
-            for name in some:
-                packed = await asyncio.to_thread(compressed, contents[name])
-                entry = Entry(f"parts/{name.hex()}.gz", sha256(packed).hexdigest(), len(packed))
-                yield self.file(entry, _cut(packed))
-
-    async def check(self) -> None:
-        """Raise `RunNotFound` if the run was deleted meanwhile."""
-        await self._read(lambda conn: heads.get(conn, self._key))
-
-    def rows(self, file: RowFile) -> ArchiveFile:
-        """A file of rows, to be sent."""
-        return self.file(file.finish(), _sent(file))
-
-    def file(self, entry: Entry, chunks: AsyncIterator[bytes]) -> ArchiveFile:
-        """A file to be sent; the manifest will name it."""
-        self.entries.append(entry)
-        return ArchiveFile(entry.name, entry.size, chunks)
-
-    async def _pages(self, found: Collected) -> AsyncGenerator[list[RecordedEvent]]:
-        from_seq = 1
-        while from_seq <= found.head.last_seq:
-            page = await self._read(partial(self._page, found.head, from_seq))
-            yield list(page.events)
-            from_seq = page.next_from_seq
-
-    async def _page(self, head: Head, from_seq: int, conn: Connection) -> EventPage:
-        page = await event_page(conn, head, from_seq, limit=PAGE_EVENTS, where=EVERY_EVENT)
-        return await self._offloading.load_page(page)
-
-    async def _contents(self, some: Mapping[bytes, Part], conn: Connection) -> dict[bytes, bytes]:
-        wanted = {(part.run, part.blob): name for name, part in some.items()}
-        stored = await blobs.read(conn, wanted)
-        if gone := wanted.keys() - stored.keys():
-            name = wanted[gone.pop()].hex()
-            raise SnapshotNotFound(
-                self._key.run_id, f"with the part {name}: it was deleted during the export"
-            )
-        return {wanted[key]: decompress(packed) for key, packed in stored.items()}
-
-    async def _read(self, read: Callable[[Connection], Awaitable[T]]) -> T:
-        with bound(self._scope):
-            async with self._turns, reading(self._engine) as conn:
-                return await read(conn)
-
-
-def _batches(parts: list[tuple[bytes, Part]]) -> Iterator[dict[bytes, Part]]:
-    """The parts, as many at a time as a page of events may have bytes, but at least one."""
-    some: dict[bytes, Part] = {}
-    size = 0
-    for name, part in parts:
-        if some and size + part.raw_bytes > PAGE_BYTES:
-            yield some
-            some, size = {}, 0
-        some[name] = part
-        size += part.raw_bytes
-    if some:
-        yield some
-
-
-async def _sent(file: RowFile) -> AsyncIterator[bytes]:
-    """The chunks of a file, which is closed after the last."""
-    for chunk in file.chunks():
-        yield chunk
-    file.close()
-
-
-async def _cut(content: bytes) -> AsyncIterator[bytes]:
-    for start in range(0, len(content), CHUNK_BYTES):
-        yield content[start : start + CHUNK_BYTES]
+async def _decided(conn: Connection, key: RunKey, head: Head, record: int) -> Archive:
+    """The archive that an act decided, or that it found decided."""
+    found = await archive_states.of_record(conn, key.project, record)
+    found = found or await archive_states.newest(conn, key.project, head.run)
+    if found is None:
+        raise ArchiveNotFound(key.run_id)
+    return found

@@ -161,7 +161,9 @@ class Tail(Watchable, Protocol):
     A change committed by any process ends a wait within the store's poll interval.
     """
 
-    async def read(self, from_seq: int, *, limit: int, where: EventFilter) -> EventPage:
+    async def read(
+        self, from_seq: int, *, limit: int, where: EventFilter, read_archive: bool = False
+    ) -> EventPage:
         """Return what `Store.read_events` returns, from memory if the tail has it.
 
         A run that does not exist yet reads as an empty page with `last_seq` 0.
@@ -190,12 +192,19 @@ class EventStore(Protocol):
         """
 
     async def read_events(
-        self, key: RunKey, from_seq: int, *, limit: int, where: EventFilter = EVERY_EVENT
+        self,
+        key: RunKey,
+        from_seq: int,
+        *,
+        limit: int,
+        where: EventFilter = EVERY_EVENT,
+        read_archive: bool = False,
     ) -> EventPage:
         """Return up to `limit` selected events from `from_seq` (inclusive) on.
 
         A page ends early when its payloads reach the store's page size, but has at least one event
-        if any is selected.
+        if any is selected. Events that are archived raise `EventsArchived`, unless the archive may
+        be read: then the page is what it was before. `ArchiveInvalid` says that it cannot be.
         """
 
     def open_tail(self, key: RunKey) -> AbstractAsyncContextManager[Tail]:

@@ -200,11 +200,15 @@ class FeedStore(Protocol):
         *,
         limit: int,
         where: FeedFilter = EVERY_ENTRY,
+        allow_gaps: bool = False,
     ) -> FeedPage:
         """Return up to `limit` selected entries of a project from `from_position` (inclusive) on.
 
         A page ends early, and may be empty, when its payloads reach the store's page size or the
         filter has looked at many entries. An event whose payload is lost makes the call fail.
+
+        A page ends before an entry whose event is archived, and one that would begin with it raises
+        `EventsArchived`; where gaps are allowed such entries are left out.
         """
 
     async def read_for_duty(
@@ -217,7 +221,8 @@ class FeedStore(Protocol):
     ) -> FeedPage:
         """Return what `read_feed` does to the work on the feed, of any project.
 
-        `EVERY_PROJECT` reads all projects. An event whose payload is lost comes without it.
+        `EVERY_PROJECT` reads all projects. An event whose payload is lost comes without it. One
+        that is archived is left out: no duty that was there before has yet to read it.
         """
 
     async def commit_position(self, project: str, name: str, position: int) -> Consumer:
@@ -244,7 +249,11 @@ class FeedStore(Protocol):
         """
 
     async def forget_usage(self, holder: str) -> None:
-        """Empty the usage counts, take their duty and set it back to the beginning."""
+        """Empty the usage counts, take their duty and set it back to the beginning.
+
+        Those of runs whose events are archived stay; a run that has others, too, raises
+        `EventsArchived`.
+        """
 
     async def sum_stored(self, holder: str) -> int | None:
         """Add the next entries, and changes of what else is stored, to the projects' sums.

@@ -23,6 +23,8 @@ class RemovalKind(IntEnum):
     """What is removed; numbers equal those of the contracts."""
 
     RUN = 1
+    EVENTS = 2
+    """Rows of events that are archived."""
     SNAPSHOTS = 3
     ARTIFACTS = 4
     SEARCH_TEXT = 5

@@ -259,17 +259,25 @@ class RunStore(Protocol):
         of the events after it, all read in the same transaction.
 
         A repeated request_id returns the same epoch. A completed run raises `RunCompleted`; an
-        `expected_seq` that is not the last seq raises `SeqConflict`.
+        `expected_seq` that is not the last seq raises `SeqConflict`. Events since the snapshot that
+        are archived raise `EventsArchived`.
         """
 
     async def replay_run(
-        self, key: RunKey, at_seq: int | None, *, namespace: str, limit: int
+        self,
+        key: RunKey,
+        at_seq: int | None,
+        *,
+        namespace: str,
+        limit: int,
+        read_archive: bool = False,
     ) -> ReplayedRun:
         """Return the run as it stood at a seq, or at its last one for None: the latest snapshot at
         or before it, the task writes made until then, the first page of the events in between and
         the bodies of the pinned configs, all read in the same transaction.
 
-        A seq beyond the last event raises `SeqAhead`.
+        A seq beyond the last event raises `SeqAhead`. Events since the snapshot that are archived
+        raise `EventsArchived`, unless the archive may be read.
         """
 
     async def fork_run(self, fork: NewFork) -> SavedRun:
@@ -277,8 +285,13 @@ class RunStore(Protocol):
 
         Repeated with the same fork_run_id and content, it returns the fork as it stands. A seq
         beyond the other run's last event raises `SeqAhead`; the seq of its terminal event raises
-        `RunCompleted`.
+        `RunCompleted`; a run with archived events raises `EventsArchived`.
         """
 
-    async def verify_run(self, key: RunKey, *, from_seq: int, max_events: int) -> Verification:
-        """Recompute the hash chain of at most `max_events` events (0: all) from `from_seq` on."""
+    async def verify_run(
+        self, key: RunKey, *, from_seq: int, max_events: int, read_archive: bool = False
+    ) -> Verification:
+        """Recompute the hash chain of at most `max_events` events (0: all) from `from_seq` on.
+
+        Events that are archived raise `EventsArchived`, unless the archive may be read.
+        """

@@ -16,6 +16,8 @@ SELECT, INSERT, UPDATE, DELETE = "SELECT", "INSERT", "UPDATE", "DELETE"
 # before still run when it is taken.
 _CHANGES: Mapping[str, tuple[str, ...]] = {
     "admin_records": (INSERT,),
+    "archived_events": (),
+    "archives": (INSERT, UPDATE),
     "artifacts": (INSERT,),
     "blobs": (INSERT, DELETE),
     "config_label_moves": (INSERT,),
@@ -65,8 +67,10 @@ SEQUENCE = "blobs_blob_seq"
 """Numbers of blobs are taken before the rows are inserted; those of other tables are not."""
 
 NEEDED_FUNCTIONS = (
+    "archive_rows(bigint, integer)",
     "clear_run(bigint)",
     "erase_events(bigint, bigint, bigint[], bytea[])",
+    "forget_archived(bigint)",
     "remove_artifacts(bigint, integer)",
     "remove_rows(text, bigint, integer)",
 )

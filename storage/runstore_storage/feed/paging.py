@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 from runstore_storage.contract.feed import EVERY_ENTRY, FeedEntry, FeedFilter, FeedPage
 from runstore_storage.contract.pages import PAGE_BYTES
 from runstore_storage.database.connection import Connection
 from runstore_storage.payloads.offloading import Offloading, PayloadLost
-from runstore_storage.sql import feed
+from runstore_storage.sql import archive_states, archived_events, feed
 from runstore_storage.sql.columns import OffloadedPayload
 from runstore_storage.sql.feed import FeedRange
 
@@ -28,8 +29,13 @@ async def feed_page(
     limit: int,
     where: FeedFilter,
     for_duty: bool,
+    allow_gaps: bool = False,
 ) -> FeedPage:
-    """Selected entries from `from_position` on, large payloads not loaded; see `feed.ranges`."""
+    """Selected entries from `from_position` on, large payloads not loaded; see `feed.ranges`.
+
+    A page ends before the first archived entry, and raises `EventsArchived` where it would begin
+    with one, unless gaps are allowed. A duty passes over them.
+    """
     first = max(from_position, 1)
     found, last_position = await feed.ranges(conn, project, first, for_duty=for_duty)
     chosen = _clipped(found, first, limit if where == EVERY_ENTRY else SCANNED_EVENTS)
@@ -50,7 +56,38 @@ async def feed_page(
         next_position = chosen[-1].last_position + 1
     else:
         next_position = max(first, last_position + 1)
+    if not (for_duty or allow_gaps):
+        # What is not archived now was not when the entries were read: none of them is missing.
+        gap = await _first_gap(conn, chosen)
+        if gap and gap.position < next_position:
+            entries = [each for each in entries if each.position < gap.position]
+            if not entries:
+                await _refuse(conn, project, gap)
+            next_position = gap.position
     return FeedPage(tuple(entries), next_position, last_position)
+
+
+class _Gap(NamedTuple):
+    """An archived entry: an event of a run."""
+
+    position: int
+    run: int
+    seq: int
+
+
+async def _first_gap(conn: Connection, of: Sequence[FeedRange]) -> _Gap | None:
+    """The first archived entry of some ranges."""
+    through = await archived_events.through(conn, {each.run for each in of}) if of else {}
+    for each in of:
+        if each.first_seq <= through.get(each.run, 0):
+            return _Gap(each.before + each.first_seq, each.run, each.first_seq)
+    return None
+
+
+async def _refuse(conn: Connection, project: str, gap: _Gap) -> None:
+    """Raise `EventsArchived`, unless the run was restored meanwhile: the page is empty then."""
+    position = await archive_states.first_complete_position(conn, project)
+    await archived_events.refuse_if_archived(conn, gap.run, gap.seq, first_position=position)
 
 
 def _clipped(found: Sequence[FeedRange], first: int, budget: int) -> list[FeedRange]:

@@ -36,6 +36,7 @@ from runstore_storage.feed.paging import feed_page, load_entries
 from runstore_storage.payloads.offloading import Offloading
 from runstore_storage.reading.wakeups import Wakeups
 from runstore_storage.sql import (
+    archived_events,
     consumers,
     dead_letters,
     duties,
@@ -139,8 +140,11 @@ class PostgresFeed:
         *,
         limit: int,
         where: FeedFilter = EVERY_ENTRY,
+        allow_gaps: bool = False,
     ) -> FeedPage:
-        return await self._read(project, from_position, limit, where, for_duty=False)
+        return await self._read(
+            project, from_position, limit, where, for_duty=False, allow_gaps=allow_gaps
+        )
 
     async def read_for_duty(
         self,
@@ -153,11 +157,24 @@ class PostgresFeed:
         return await self._read(project, from_position, limit, where, for_duty=True)
 
     async def _read(
-        self, project: str, from_position: int, limit: int, where: FeedFilter, *, for_duty: bool
+        self,
+        project: str,
+        from_position: int,
+        limit: int,
+        where: FeedFilter,
+        *,
+        for_duty: bool,
+        allow_gaps: bool = False,
     ) -> FeedPage:
         async with reading(self._engine) as conn:
             page = await feed_page(
-                conn, project, from_position, limit=limit, where=where, for_duty=for_duty
+                conn,
+                project,
+                from_position,
+                limit=limit,
+                where=where,
+                for_duty=for_duty,
+                allow_gaps=allow_gaps,
             )
         entries = await load_entries(self._offloading, page.entries, for_duty=for_duty)
         return replace(page, entries=entries)
@@ -210,6 +227,8 @@ class PostgresFeed:
     async def forget_usage(self, holder: str) -> None:
         async with writing(self._engine) as conn:
             await duties.restart(conn, USAGE_COUNTS, holder)
+            # Of a run with more events it is not known which of them were counted.
+            await archived_events.refuse_if_growing(conn)
             await usage_counts.forget(conn)
 
     async def sum_stored(self, holder: str) -> int | None:

@@ -53,6 +53,11 @@ def run_folder(key: RunKey) -> str:
     return f"{project_folder(key.project)}/runs/{sha256(key.run_id.encode()).hexdigest()[:32]}"
 
 
+def archives_folder(project: str, birth: bytes) -> str:
+    """The folder of a run's archives: its birth is no other run's."""
+    return f"{project_folder(project)}/archives/{birth.hex()}"
+
+
 class UnusableObjectsUrl(ValueError):
     """The URL does not name an object store, or its settings do not fit that store."""
 

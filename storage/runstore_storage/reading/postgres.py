@@ -26,6 +26,7 @@ from runstore_storage.contract.runs import (
 from runstore_storage.contract.scope import ScopedKey
 from runstore_storage.database.engine import Database, consistent, looking_up, reading
 from runstore_storage.payloads.offloading import Offloading
+from runstore_storage.reading.history import History
 from runstore_storage.reading.paging import event_page
 from runstore_storage.reading.replaying import Replay, replay
 from runstore_storage.reading.verifying import verify
@@ -35,9 +36,10 @@ from runstore_storage.sql import heads, outputs, run_filters, runs
 class PostgresReading:
     """Shares the connections of the store that makes it."""
 
-    def __init__(self, engine: Database, offloading: Offloading) -> None:
+    def __init__(self, engine: Database, offloading: Offloading, history: History) -> None:
         self._engine = engine
         self._offloading = offloading
+        self._history = history
 
     async def get_run(self, key: RunKey) -> Run:
         async with reading(self._engine) as conn:
@@ -72,19 +74,29 @@ class PostgresReading:
         return Page(tuple(run for _, run in page.items), page.next_after)
 
     async def read_events(
-        self, key: RunKey, from_seq: int, *, limit: int, where: EventFilter = EVERY_EVENT
+        self,
+        key: RunKey,
+        from_seq: int,
+        *,
+        limit: int,
+        where: EventFilter = EVERY_EVENT,
+        read_archive: bool = False,
     ) -> EventPage:
+        if read_archive:
+            return await self._history.page(key, from_seq, limit=limit, where=where)
         async with reading(self._engine) as conn:
             head = await heads.get(conn, key)
             page = await event_page(conn, head, from_seq, limit=limit, where=where)
         return await self._offloading.load_page(page)
 
     async def read_for_tail(
-        self, key: RunKey, from_seq: int, limit: int, where: EventFilter
+        self, key: RunKey, from_seq: int, limit: int, where: EventFilter, read_archive: bool
     ) -> EventPage:
         """As `read_events`; `RunNotFound` says whether the run was deleted."""
         try:
-            return await self.read_events(key, from_seq, limit=limit, where=where)
+            return await self.read_events(
+                key, from_seq, limit=limit, where=where, read_archive=read_archive
+            )
         except RunNotFound:
             async with reading(self._engine) as conn:
                 await runs.number(conn, key)
@@ -105,13 +117,26 @@ class PostgresReading:
         return replace(found, output=replace(found.output, payload=payload))
 
     async def replay_run(
-        self, key: RunKey, at_seq: int | None, *, namespace: str, limit: int
+        self,
+        key: RunKey,
+        at_seq: int | None,
+        *,
+        namespace: str,
+        limit: int,
+        read_archive: bool = False,
     ) -> ReplayedRun:
         async with consistent(self._engine) as conn:
-            replayed = await replay(conn, key, Replay(at_seq, namespace, limit))
+            request = Replay(at_seq, namespace, limit, read_archive)
+            replayed, until = await replay(conn, key, request)
+        if until:
+            first = replayed.snapshot.snapshot.seq + 1 if replayed.snapshot else 1
+            page = await self._history.page(key, first, limit=limit, end=until)
+            return replace(replayed, events=page)
         return replace(replayed, events=await self._offloading.load_page(replayed.events))
 
-    async def verify_run(self, key: RunKey, *, from_seq: int, max_events: int) -> Verification:
+    async def verify_run(
+        self, key: RunKey, *, from_seq: int, max_events: int, read_archive: bool = False
+    ) -> Verification:
         async with reading(self._engine) as conn:
             head = await heads.get(conn, key)
             return await verify(
@@ -121,6 +146,7 @@ class PostgresReading:
                 from_seq=from_seq,
                 max_events=max_events,
                 offloading=self._offloading,
+                archived=self._history.reader(key) if read_archive else None,
             )
 
 

@@ -14,6 +14,7 @@ from runstore_storage.contract.runs import ReplayedRun
 from runstore_storage.database.connection import Connection
 from runstore_storage.snapshots.loading import with_all_parts
 from runstore_storage.sql import configs, states
+from runstore_storage.sql.heads import Head
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,10 +24,15 @@ class Replay:
     at_seq: int | None
     namespace: str
     limit: int
+    read_archive: bool = False
 
 
-async def replay(conn: Connection, key: RunKey, request: Replay) -> ReplayedRun:
-    """Read the state at the seq; raise `SeqAhead` if the run has not reached it."""
+async def replay(conn: Connection, key: RunKey, request: Replay) -> tuple[ReplayedRun, Head | None]:
+    """Read the state at the seq; raise `SeqAhead` if the run has not reached it.
+
+    Raise `EventsArchived` if events since the snapshot are archived. If the archive may be read,
+    the head with which they end is returned instead, and none of them.
+    """
     found = await states.read(
         conn, key, namespace=request.namespace, limit=request.limit, at_seq=request.at_seq
     )
@@ -34,9 +40,15 @@ async def replay(conn: Connection, key: RunKey, request: Replay) -> ReplayedRun:
     at_seq = last_seq if request.at_seq is None else request.at_seq
     if at_seq > last_seq:
         raise SeqAhead(key.run_id, at_seq, last_seq)
+    until = None
+    if found.lacks_events:
+        if not request.read_archive:
+            raise found.archived
+        until = found.head._replace(last_seq=at_seq)
     snapshot = await with_all_parts(conn, found.snapshot)
     pins = await _pinned(conn, key.project, found.run.born.config_refs)
-    return ReplayedRun(found.run, at_seq, snapshot, found.task_writes, found.events, pins)
+    replayed = ReplayedRun(found.run, at_seq, snapshot, found.task_writes, found.events, pins)
+    return replayed, until
 
 
 async def _pinned(

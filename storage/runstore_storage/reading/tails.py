@@ -28,20 +28,20 @@ from dataclasses import replace
 from functools import partial
 from hashlib import blake2b
 
-from runstore_storage.contract.errors import RunNotFound, StorageUnavailable
+from runstore_storage.contract.errors import EventsArchived, RunNotFound, StorageUnavailable
 from runstore_storage.contract.events import EVERY_EVENT, EventFilter, EventPage, RecordedEvent
 from runstore_storage.contract.heads import Outcome, RunKey
 from runstore_storage.contract.scope import Scope, ScopedKey, bound, own, scoped
 from runstore_storage.contract.signals import Signal
+from runstore_storage.reading.windows import Windows
 
 WINDOW_EVENTS = 1024
 WINDOW_BYTES = 1 << 20
-ALL_WINDOWS_BYTES = 64 << 20
 # Of an event in memory, beside its payload.
 EVENT_BYTES = 512
 EMPTY_PAGE = EventPage((), 1, 0, is_completed=False, outcome=Outcome.UNSPECIFIED)
 
-ReadEvents = Callable[[RunKey, int, int, EventFilter], Awaitable[EventPage]]
+ReadEvents = Callable[[RunKey, int, int, EventFilter, bool], Awaitable[EventPage]]
 LastSeqs = Callable[[Collection[ScopedKey]], Awaitable[Mapping[ScopedKey, tuple[int, bool]]]]
 
 _log = logging.getLogger(__name__)
@@ -98,14 +98,16 @@ class RunTail:
     async def wait(self, mark: int, timeout: float) -> bool:  # noqa: ASYNC109 - see the contract
         return await self._grown.wait(mark, timeout)
 
-    async def read(self, from_seq: int, *, limit: int, where: EventFilter) -> EventPage:
+    async def read(
+        self, from_seq: int, *, limit: int, where: EventFilter, read_archive: bool = False
+    ) -> EventPage:
         from_seq = max(from_seq, 1)
         end = await self._current(from_seq)
         if end is None:
             return replace(EMPTY_PAGE, next_from_seq=from_seq)
         if self.has(from_seq):
             return self._from_window(end, from_seq, limit, where)
-        return await self._read_events(self.key, from_seq, limit, where)
+        return await self._read_events(self.key, from_seq, limit, where, read_archive)
 
     def has(self, from_seq: int) -> bool:
         return from_seq >= self._window_start
@@ -145,17 +147,23 @@ class RunTail:
         try:
             if self._end is None:
                 # The window begins at the end of the run; streams read earlier events themselves.
-                end = await self._read_events(self.key, 1 << 62, 1, EVERY_EVENT)
+                end = await self._read_events(self.key, 1 << 62, 1, EVERY_EVENT, False)
                 self._window_end = end.last_seq
                 self._end = end
                 return
             page = await self._read_events(
-                self.key, self._window_end + 1, WINDOW_EVENTS, EVERY_EVENT
+                self.key, self._window_end + 1, WINDOW_EVENTS, EVERY_EVENT, False
             )
         except RunNotFound as error:
             if error.was_deleted:
                 raise
             self._end = None
+            return
+        except EventsArchived:
+            # What the streams have not seen of it they ask for themselves, each as it wants to.
+            self._end = None
+            self.forget()
+            self._is_stale = True
             return
         self._end = replace(page, events=())
         self._push(page.events)
@@ -196,28 +204,6 @@ class RunTail:
         return replace(end, events=tuple(chosen), next_from_seq=next_from_seq)
 
 
-class _Windows:
-    """The windows of all tails: at most so many bytes; those that grew longest ago are emptied."""
-
-    def __init__(self) -> None:
-        self._bytes: dict[RunTail, int] = {}
-        self._sum = 0
-
-    def grew(self, tail: RunTail) -> None:
-        self.left(tail)
-        if not tail.users:
-            return  # a read that outlived its streams
-        self._bytes[tail] = tail.window_bytes
-        self._sum += tail.window_bytes
-        while self._sum > ALL_WINDOWS_BYTES and len(self._bytes) > 1:
-            oldest = next(iter(self._bytes))
-            self.left(oldest)
-            oldest.forget()
-
-    def left(self, tail: RunTail) -> None:
-        self._sum -= self._bytes.pop(tail, 0)
-
-
 class Tails:
     """The open tails of this process."""
 
@@ -228,7 +214,7 @@ class Tails:
         self._last_seqs = last_seqs
         self._poll_interval = poll_interval
         self._open: dict[ScopedKey, RunTail] = {}
-        self._windows = _Windows()
+        self._windows = Windows()
         self._by_digest: dict[str, RunKey] = {}
         self._polling = asyncio.create_task(self._poll())
 
@@ -256,11 +242,17 @@ class Tails:
                     self._by_digest.pop(digest(run.key), None)
 
     async def _read_within(
-        self, scope: Scope, key: RunKey, from_seq: int, limit: int, where: EventFilter
+        self,
+        scope: Scope,
+        key: RunKey,
+        from_seq: int,
+        limit: int,
+        where: EventFilter,
+        read_archive: bool,
     ) -> EventPage:
         """Read for all who share a tail: whoever asks first, what they may touch is the same."""
         with bound(scope):
-            return await self._read_events(key, from_seq, limit, where)
+            return await self._read_events(key, from_seq, limit, where, read_archive)
 
     def wake(self, keys: Collection[RunKey]) -> None:
         """Wake the tails of runs that grew."""

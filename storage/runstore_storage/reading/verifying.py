@@ -10,6 +10,7 @@ from runstore_storage.contract.runs import Run, Verification
 from runstore_storage.database.connection import Connection
 from runstore_storage.payloads.offloading import Offloading, PayloadLost
 from runstore_storage.reading import completions
+from runstore_storage.reading.history import ReadPage
 from runstore_storage.reading.paging import event_page
 from runstore_storage.sql import events, runs
 from runstore_storage.sql.heads import Head
@@ -31,11 +32,15 @@ async def verify(
     from_seq: int,
     max_events: int,
     offloading: Offloading,
+    archived: ReadPage | None = None,
 ) -> Verification:
-    """Check events from `from_seq` on, at most `max_events` of them, against `head`."""
+    """Check events from `from_seq` on, at most `max_events` of them, against `head`.
+
+    They are read by `archived` if it is given; else those that are archived raise `EventsArchived`.
+    """
     first = max(from_seq, 1)
     last = min(head.last_seq, first + max_events - 1) if max_events else head.last_seq
-    check = _Check(head)
+    check = _Check(head, archived)
     try:
         await check.begin(conn, run, first)
         while first + check.checked <= last:
@@ -58,6 +63,7 @@ class _Check:
     """How far the chain has been followed; each step raises `ChainBroken` if it does not hold."""
 
     head: Head
+    archived: ReadPage | None
     births: dict[int, bytes] = field(default_factory=dict)
     """The birth hash of each run that the history consists of."""
     link: bytes = b""
@@ -86,7 +92,10 @@ class _Check:
     ) -> None:
         """Follow the chain through the events of a page that ends at `last` at the latest."""
         until = self.head._replace(last_seq=last)
-        page = await event_page(conn, until, from_seq, limit=PAGE_EVENTS, where=EventFilter())
+        if self.archived:
+            page = await self.archived(until, from_seq, PAGE_EVENTS)
+        else:
+            page = await event_page(conn, until, from_seq, limit=PAGE_EVENTS, where=EventFilter())
         for seq, event in enumerate(page.events or [None], from_seq):
             self._enter_forks(seq)
             followed = self._follow(seq, await _loaded(conn, event, offloading))

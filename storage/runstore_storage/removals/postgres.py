@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 
 from runstore_storage.admin import records
+from runstore_storage.admin.removable import refuse_unless_removable
 from runstore_storage.contract.admin import Act
 from runstore_storage.contract.errors import RunNotFound
 from runstore_storage.contract.heads import RunKey
@@ -14,7 +15,7 @@ from runstore_storage.contract.signals import Signal
 from runstore_storage.database.engine import Database, reading, writing
 from runstore_storage.database.in_flight import WritesInFlight, finish_despite_cancellation
 from runstore_storage.payloads.objects import Objects
-from runstore_storage.removals.deciding import decide, refuse_unless_removable
+from runstore_storage.removals.deciding import decide
 from runstore_storage.removals.removing import Removing
 from runstore_storage.run_write import lock_run
 from runstore_storage.sql import removals, runs
@@ -27,6 +28,7 @@ class PostgresRemovals:
         self,
         engine: Database,
         objects: Objects,
+        archived: Objects,
         in_flight: WritesInFlight,
         announce: Callable[[Collection[RunKey]], None],
     ) -> None:
@@ -34,7 +36,7 @@ class PostgresRemovals:
         self._in_flight = in_flight
         self._announce = announce
         self.decided = Signal()
-        self.remove = Removing(engine, objects).step
+        self.remove = Removing(engine, objects, archived).step
 
     @finish_despite_cancellation
     async def delete_run(

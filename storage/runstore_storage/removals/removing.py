@@ -18,7 +18,8 @@ from runstore_storage.contract.heads import RunKey
 from runstore_storage.contract.removals import RemovalKind
 from runstore_storage.database.connection import Connection
 from runstore_storage.database.engine import Database, reading, writing
-from runstore_storage.payloads.objects import Objects, run_folder
+from runstore_storage.payloads.objects import Objects, archives_folder, run_folder
+from runstore_storage.removals.archived import remove_archived
 from runstore_storage.removals.parts import MOST_ROWS, remove_artifacts, remove_part
 from runstore_storage.sql import duties, feed, removals
 from runstore_storage.sql.removals import Open
@@ -34,9 +35,10 @@ _log = logging.getLogger(__name__)
 class Removing:
     """Does the duty for one process."""
 
-    def __init__(self, engine: Database, store: Objects) -> None:
+    def __init__(self, engine: Database, store: Objects, archives: Objects) -> None:
         self._engine = engine
         self._objects = store
+        self._archives = archives
         self._published: dict[int, int] = {}
         """By removal, a position by which all events of its run were in the feed."""
 
@@ -68,10 +70,11 @@ class Removing:
             return await self._remove_unnamed(each)
         if each.kind is RemovalKind.RUN:
             return await self._remove_run(each, holder)
+        remove = remove_archived if each.kind is RemovalKind.EVENTS else remove_part
         async with writing(self._engine) as conn:
             if await duties.fence(conn, REMOVALS, holder) is None:
                 return None
-            return await remove_part(conn, each, published=self._published[each.removal])
+            return await remove(conn, each, published=self._published[each.removal])
 
     async def _remove_run(self, each: Open, holder: str) -> int | None:
         folder, elsewhere = run_folder(RunKey(each.project, each.run_id)), []
@@ -82,6 +85,7 @@ class Removing:
         await self._delete_objects(elsewhere)
         if not table:
             await self._objects.delete_folder(folder)
+            await self._archives.delete_folder(archives_folder(each.project, each.birth))
         async with writing(self._engine) as conn:
             if await duties.fence(conn, REMOVALS, holder) is None:
                 return None
@@ -115,8 +119,7 @@ class Removing:
 async def _remove_rows(conn: Connection, each: Open, table: str) -> int:
     """Remove some rows of a run, or note that all of it is gone where no table has any."""
     gone = await removals.removed_events(conn, each.removal)
-    if table == removals.EVENTS:
-        gone += await removals.count_events(conn, each.run, most=MOST_ROWS)
+    gone += await removals.count_events(conn, each.run, table, most=MOST_ROWS)
     if not table:
         await removals.close(conn, each.removal, removed_events=gone)
         return 1

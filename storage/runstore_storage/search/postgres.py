@@ -59,8 +59,10 @@ class PostgresSearch:
     async def forget_text(self, holder: str) -> None:
         async with writing(self._engine) as conn:
             # Indexing locks the table first, too.
-            await search_rows.forget(conn)
+            await search_rows.lock(conn)
+            # From here on no run is archived that is not known to be.
             await duties.restart(conn, SEARCH, holder)
+            await search_rows.forget(conn)
 
     async def indexed_position(self) -> int:
         async with reading(self._engine) as conn:

@@ -1,8 +1,8 @@
 """Appends to runs whose heads are believed to be known: one statement, which is its transaction.
 
-It updates the heads that are still as believed, inserts the events of those runs, and adds them to
-the outbox; the other runs' events are left out. Updating a head takes its row lock, so it queues
-the writers of a run exactly as `heads.lock` does.
+It updates the heads that are still as believed, if none of their events was archived, inserts the
+events of those runs, and adds them to the outbox; the other runs' events are left out. Updating a
+head takes its row lock, so it queues the writers of a run exactly as `heads.lock` does.
 """
 
 from __future__ import annotations
@@ -81,6 +81,7 @@ _APPEND = """
         FROM {heads}
         WHERE h.run = new.run AND {of_scope}
             AND h.last_seq = new.was_seq AND h.last_hash = new.was_hash
+            AND h.archived_through = 0
             AND h.writer_epoch = new.writer_epoch AND h.completed_at IS NULL
         RETURNING h.run, new.was_seq, new.last_seq, new.updated_at AS recorded_at
     ), added AS (

@@ -75,6 +75,7 @@ _DELETE = tenant(f"""
     DELETE FROM blobs b
     WHERE b.run = :run AND b.blob = ANY(:blobs::bigint[]) AND {scopes.HAS_RUN}
       AND NOT EXISTS (SELECT FROM events e WHERE e.run = :run AND e.payload_blob = b.blob)
+      AND NOT EXISTS (SELECT FROM archived_events a WHERE a.run = :run AND a.payload_blob = b.blob)
       AND NOT EXISTS (SELECT FROM outputs o WHERE o.run = :run AND o.payload_blob = b.blob)
     RETURNING octet_length(b.data)
 """)

@@ -74,21 +74,28 @@ _PAGE = f"""
     SELECT {SELECTED} FROM (
         SELECT *, sum(payload_bytes) OVER (ORDER BY seq) - payload_bytes AS bytes_before FROM (
             SELECT * FROM events
-            WHERE run = :run AND seq BETWEEN :from_seq AND :to_seq {{where}} AND {scopes.HAS_RUN}
+            WHERE run = :run AND seq BETWEEN :from_seq AND :to_seq {{where}} AND {scopes.HAS_EVENTS}
             ORDER BY seq LIMIT :limit
         ) AS page
     ) AS measured WHERE bytes_before < :max_bytes ORDER BY seq
 """
 
-_FIND = tenants("""
+_FIND_IN = """
     SELECT e.run, e.event_id, e.seq, e.recorded_at, e.hash, e.salt, e.body_hash, x.sealed
     FROM unnest(:scopes::text[], :runs::bigint[], :ids::text[]) AS asked(scope, run, event_id)
-    JOIN events e ON e.run = asked.run AND e.event_id = asked.event_id
+    JOIN {table} e ON e.run = asked.run AND e.event_id = asked.event_id
     LEFT JOIN erasures x ON x.run = e.run AND x.seq = e.seq
     WHERE EXISTS (SELECT FROM runs r WHERE r.run = asked.run AND r.project = asked.scope)
-""")
+"""
+_FIND = tenants(_FIND_IN.format(table="events"))
+_FIND_ALL = tenants(
+    f"{_FIND_IN.format(table='events')} UNION ALL {_FIND_IN.format(table='archived_events')}"
+)
 
-_HASH_AT = tenant(f"SELECT hash FROM events WHERE run = :run AND seq = :seq AND {scopes.HAS_RUN}")
+_HASH_IN = f"SELECT hash FROM {{table}} WHERE run = :run AND seq = :seq AND {scopes.HAS_RUN}"
+_HASH_AT = tenant(
+    f"{_HASH_IN.format(table='events')} UNION ALL {_HASH_IN.format(table='archived_events')}"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,16 +162,19 @@ def new_row(new: NewEvent, blobs: Mapping[tuple[int, bytes], int]) -> tuple[obje
 
 
 async def find(
-    conn: Connection, ids: Collection[tuple[Scope, int, str]]
+    conn: Connection, ids: Collection[tuple[Scope, int, str]], *, archived: bool
 ) -> dict[tuple[int, str], KnownEvent]:
-    """The events, among (scope, run, event_id), that are there, by run and event_id."""
+    """The events, among (scope, run, event_id), that are there, by run and event_id.
+
+    If some may be `archived`, those are found, too.
+    """
     of, runs, event_ids = zip(*ids, strict=True)
     values = {
         "scopes": [scope.project for scope in of],
         "runs": list(runs),
         "ids": list(event_ids),
     }
-    found = await conn.execute(_FIND, values)
+    found = await conn.execute(_FIND_ALL if archived else _FIND, values)
     return {
         (row["run"], row["event_id"]): KnownEvent(
             row["seq"],
@@ -190,7 +200,8 @@ async def page(
 ) -> tuple[Sequence[RecordedEvent], bool]:
     """Selected events in order of seq, and whether the page was cut before `to_seq`.
 
-    The page ends with the event whose payload reaches `max_bytes`.
+    The page ends with the event whose payload reaches `max_bytes`. There is none where events from
+    `from_seq` on are archived.
     """
     wanted, values = conditions(where)
     rows = await conn.execute(
@@ -216,7 +227,7 @@ def payload_bytes(rows: Iterable[Row]) -> int:
 
 
 async def hash_at(conn: Connection, run: int, seq: int) -> bytes | None:
-    """The hash of one event."""
+    """The hash of one event, also of one that is archived."""
     found = await conn.execute(_HASH_AT, {"run": run, "seq": seq})
     found_hash: bytes | None = found.scalar_one_or_none()
     return found_hash

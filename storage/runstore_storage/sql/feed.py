@@ -15,7 +15,7 @@ from runstore_storage.contract.events import EventFilter
 from runstore_storage.contract.feed import RELAY, FeedEntry, FeedFilter
 from runstore_storage.database.connection import Connection, Row
 from runstore_storage.database.statements import system, tenant
-from runstore_storage.sql import duties, events, scopes
+from runstore_storage.sql import duties, events
 
 # Ranges turned into entries by one transaction, and looked at by one page.
 PUBLISHED_RANGES = 2000
@@ -77,6 +77,8 @@ _RANGES_OF_ALL = system(_RANGES.format(last_position=_LAST_TEXT, of_project=""))
 # OFFSET keeps each range a look-up by key: with a thousand ranges the planner would read all events
 # of a partition instead.
 #
+# Rows of archived events may be there or not.
+#
 # As in a page of events, large payloads stay in TOAST until the outer query lets them through.
 _ENTRIES = f"""
     SELECT position, project, run_id, labels::text, published_at, {events.SELECTED} FROM (
@@ -87,12 +89,16 @@ _ENTRIES = f"""
                 :published_ats::timestamptz[]
             ) AS f(run, first_seq, last_seq, before, published_at)
             JOIN LATERAL (
-                SELECT * FROM runs r
-                WHERE r.run = f.run AND {scopes.IS_THERE} {{of_runs}} OFFSET 0
+                SELECT r.project, r.run_id, r.labels, h.archived_through
+                FROM runs r JOIN run_heads h USING (run)
+                WHERE r.run = f.run {{of_runs}} OFFSET 0
             ) AS r ON true
             JOIN LATERAL (
                 SELECT * FROM events
-                WHERE run = f.run AND seq BETWEEN f.first_seq AND f.last_seq {{of_events}} OFFSET 0
+                WHERE run = f.run
+                    AND seq BETWEEN greatest(f.first_seq, r.archived_through + 1) AND f.last_seq
+                    {{of_events}}
+                OFFSET 0
             ) AS e ON true
             ORDER BY position LIMIT :limit
         ) AS page
@@ -175,7 +181,10 @@ async def entries(
     max_bytes: int,
     for_duty: bool,
 ) -> tuple[list[FeedEntry], bool]:
-    """The selected entries of some ranges, and whether they were cut before the ranges' end."""
+    """The selected entries of some ranges, and whether they were cut before the ranges' end.
+
+    Those that are archived are left out.
+    """
     of_events, values = events.conditions(EventFilter(types=where.types, tags=where.tags))
     of_runs = _OF_LABELS if where.labels else ""
     if where.labels:

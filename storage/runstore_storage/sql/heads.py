@@ -36,7 +36,8 @@ COLUMNS = (
     ("updated_at", "timestamptz"),
     ("completed_at", "timestamptz"),
 )
-SELECTED = ", ".join(f"h.{name}" for name, _ in COLUMNS)
+# No write of a head touches how far the run is archived.
+SELECTED = ", ".join(f"h.{name}" for name in (*(name for name, _ in COLUMNS), "archived_through"))
 """What `head_of` reads."""
 IS_OPEN = f"x.completed_at IS NULL AND x.status <> {RunStatus.EXTERNAL:d}"
 """The condition that a run with the head `x` may still be written to, as far as we decide that."""
@@ -82,6 +83,8 @@ class Head(NamedTuple):
     updated_at: datetime
     completed_at: datetime | None
     lineage: tuple[Ancestor, ...] = ()
+    archived_through: int = 0
+    """The last of the run's own events that is in the archive only, 0 if none is."""
 
     @property
     def segments(self) -> Iterator[Segment]:
@@ -111,6 +114,7 @@ class Head(NamedTuple):
             at,
             self.completed_at,
             self.lineage,
+            self.archived_through,
         )
 
 
@@ -153,6 +157,11 @@ _UPDATE = tenants(UPDATE)
 _INSERT = tenant(f"""
     INSERT INTO run_heads ({names_of(COLUMNS)})
     VALUES ({scopes.RUN}, {", ".join(f":{name}" for name, _ in COLUMNS[1:])})
+""")
+
+_ARCHIVE = tenant("""
+    UPDATE run_heads SET archived_through = :through WHERE run = :run AND project = :scope
+    RETURNING run
 """)
 
 _LAST_SEQS = tenants(f"""
@@ -198,6 +207,11 @@ def parameters(changed: Sequence[Changed]) -> dict[str, list[object]]:
     return values | {f"{_PREFIX}scope": [each.scope.project for each in changed]}
 
 
+async def archive(conn: Connection, run: int, through: int) -> None:
+    """Have the run's events up to `through` read from the archive; the head is locked."""
+    (await conn.execute(_ARCHIVE, {"run": run, "through": through})).one()
+
+
 async def insert(conn: Connection, head: Head) -> None:
     """Store the head of a new run."""
     names = (name for name, _ in COLUMNS)
@@ -224,6 +238,7 @@ def head_of(row: Row) -> Head:
         usage=usage_of(row),
         updated_at=row["updated_at"],
         completed_at=row["completed_at"],
+        archived_through=row["archived_through"],
     )
 
 

@@ -35,6 +35,9 @@ _LOOK = f"""
         EXISTS (
             SELECT FROM unnest(:event_ids::text[]) AS asked(event_id)
             JOIN events e ON e.run = h.run AND e.event_id = asked.event_id
+        ) OR h.archived_through > 0 AND EXISTS (
+            SELECT FROM unnest(:event_ids::text[]) AS asked(event_id)
+            JOIN archived_events a ON a.run = h.run AND a.event_id = asked.event_id
         ) AS knows_events,
         array(
             SELECT (b.sha256, b.blob, b.is_json, b.content_type) FROM blobs b

@@ -11,9 +11,10 @@ from runstore_storage.contract.scope import in_scope
 from runstore_storage.database.connection import Connection, Row
 from runstore_storage.database.statements import system, tenant
 
-EVENTS, ARTIFACTS, BLOBS = "events", "artifacts", "blobs"
+EVENTS, ARCHIVED, ARTIFACTS, BLOBS = "events", "archived_events", "artifacts", "blobs"
 TABLES = (
     EVENTS,
+    ARCHIVED,
     "search_rows",
     "usage_counts",
     "snapshots",
@@ -25,6 +26,7 @@ TABLES = (
     "erasures",
     ARTIFACTS,
     BLOBS,
+    "archives",
 )
 """What a run's rows are removed from, in this order."""
 
@@ -67,15 +69,18 @@ _PAGE_OF_RUN = tenant(f"""
 """)
 _NEWEST = 2**63 - 1
 
-# What the duty does. Events of a removal that is waited for have not all reached the feed.
+# What the duty does. Events of a removal that is waited for have not all reached the feed; those of
+# an archive have.
 _OPEN = system(f"""
-    SELECT r.removal, r.run, r.kind, n.project, n.run_id,
+    SELECT r.removal, r.run, r.kind, n.project, n.run_id, r.birth,
         EXISTS (SELECT FROM unnamed_objects u WHERE u.removal = r.removal) AS has_unnamed
     FROM open_removals JOIN removals r USING (removal) JOIN runs n USING (run)
-    WHERE r.kind <> {RemovalKind.EVENTS_ERASED:d}
-        AND NOT EXISTS (SELECT FROM outbox o WHERE o.run = r.run)
+    WHERE r.kind <> {RemovalKind.EVENTS_ERASED:d} AND (
+        r.kind = {RemovalKind.EVENTS:d} OR NOT EXISTS (SELECT FROM outbox o WHERE o.run = r.run)
+    )
     ORDER BY r.removal LIMIT :limit
 """)
+_IS_OPEN = system("SELECT FROM open_removals WHERE removal = :removal")
 _REMOVED_EVENTS = system(f"""
     SELECT s.removed_events FROM removals r CROSS JOIN {NEWEST_STEP} WHERE r.removal = :removal
 """)
@@ -94,6 +99,9 @@ _NEXT_TABLE = system(
 )
 _COUNT_EVENTS = system("""
     SELECT count(*) FROM (SELECT FROM events WHERE run = :run LIMIT :most) AS first
+""")
+_COUNT_ARCHIVED = system("""
+    SELECT count(*) FROM (SELECT FROM archived_events WHERE run = :run LIMIT :most) AS first
 """)
 _LAG = system(f"""
     SELECT coalesce(sum(r.last_seq - r.first_seq + 1 - s.removed_events)
@@ -132,6 +140,7 @@ class Open(NamedTuple):
     kind: RemovalKind
     project: str
     run_id: str
+    birth: bytes
     has_unnamed: bool
     """Whether objects that it left without a name are still to be removed."""
 
@@ -217,6 +226,11 @@ async def removed_events(conn: Connection, removal: int) -> int:
     return int((await conn.execute(_REMOVED_EVENTS, {"removal": removal})).scalar_one())
 
 
+async def is_open(conn: Connection, removal: int) -> bool:
+    """Whether a removal is not done."""
+    return (await conn.execute(_IS_OPEN, {"removal": removal})).one_or_none() is not None
+
+
 async def close(
     conn: Connection, removal: int, *, removed_events: int = 0, is_stopped: bool = False
 ) -> None:
@@ -260,9 +274,12 @@ async def next_table(conn: Connection, run: int) -> str:
     return str((await conn.execute(_NEXT_TABLE, {"run": run})).scalar_one())
 
 
-async def count_events(conn: Connection, run: int, *, most: int) -> int:
-    """How many events the run has, up to `most`."""
-    return int((await conn.execute(_COUNT_EVENTS, {"run": run, "most": most})).scalar_one())
+async def count_events(conn: Connection, run: int, table: str, *, most: int) -> int:
+    """How many events a table of events has of the run, up to `most`; 0 of any other table."""
+    counting = {EVENTS: _COUNT_EVENTS, ARCHIVED: _COUNT_ARCHIVED}.get(table)
+    if counting is None:
+        return 0
+    return int((await conn.execute(counting, {"run": run, "most": most})).scalar_one())
 
 
 async def remove_artifacts(conn: Connection, run: int, *, most: int) -> list[int | None]:

@@ -22,6 +22,15 @@ RUN = "(SELECT run FROM runs WHERE run = :run AND project = :scope)"
 """The number of the run, NULL of another project's, which no row can be inserted with."""
 HAS_RUN = f"EXISTS {RUN}"
 
+HAS_EVENTS = """EXISTS (
+    SELECT FROM run_heads
+    WHERE run = :run AND (project = :scope) IS TRUE AND archived_through < :from_seq
+)"""
+"""The condition that the run is the scope's, and that no events from `:from_seq` on are archived.
+
+As it is seen together with the events, none of them is missing where it holds.
+"""
+
 CONFIG = "(SELECT config FROM configs WHERE config = :config AND project = :scope)"
 """The number of the config, NULL of another project's, likewise."""
 HAS_CONFIG = f"EXISTS {CONFIG}"

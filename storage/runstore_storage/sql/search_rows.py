@@ -73,12 +73,13 @@ _TEXTS = tenant(f"""
     ORDER BY m.number
 """)
 _TEXTS_WITH_EVENTS = tenant(f"""
-    SELECT m.number, r.run_id, s.text, e.*
+    SELECT m.number, r.run_id, s.recorded_at AS shown_at, s.text, e.*
     FROM unnest(:runs::bigint[], :seqs::bigint[]) WITH ORDINALITY AS m(run, seq, number)
     JOIN search_rows s ON s.run = m.run AND s.seq = m.seq
     JOIN runs r ON r.run = m.run AND r.project = :project AND r.project = :scope
         AND {scopes.IS_THERE}
-    JOIN (SELECT {events.SELECTED} FROM events measured) AS e ON e.run = m.run AND e.seq = m.seq
+    LEFT JOIN (SELECT {events.SELECTED} FROM events measured) AS e
+        ON e.run = m.run AND e.seq = m.seq
     ORDER BY m.number
 """)
 _SIZES = tenant(f"""
@@ -87,7 +88,15 @@ _SIZES = tenant(f"""
     LEFT JOIN events e ON e.run = m.run AND e.seq = m.seq AND {scopes.is_own("m.run")}
     ORDER BY m.number
 """)
+_LOCK = system("LOCK TABLE search_rows IN ACCESS EXCLUSIVE MODE")
 _FORGET = system("TRUNCATE search_rows")
+_HAS_ARCHIVED = system("SELECT EXISTS (SELECT FROM run_heads WHERE archived_through > 0)")
+# The text of archived events is not here, to be made searchable anew.
+_FORGET_OTHERS = system("""
+    DELETE FROM search_rows s WHERE NOT EXISTS (
+        SELECT FROM run_heads h WHERE h.run = s.run AND s.seq <= h.archived_through
+    )
+""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,9 +161,15 @@ async def insert(
     return indexed
 
 
+async def lock(conn: Connection) -> None:
+    """Keep all others from the rows until the transaction ends, before its duty is locked."""
+    await conn.execute(_LOCK)
+
+
 async def forget(conn: Connection) -> None:
-    """Remove every row, and what the index keeps of removed ones."""
-    await conn.execute(_FORGET)
+    """Remove every row, and what the index keeps of removed ones; not those of archived events."""
+    has_archived = (await conn.execute(_HAS_ARCHIVED)).scalar_one()
+    await conn.execute(_FORGET_OTHERS if has_archived else _FORGET)
 
 
 async def matches(conn: Connection, of: Matching, *, below: int, limit: int) -> list[Match]:
@@ -194,6 +209,7 @@ def _keys(of: Sequence[Match]) -> dict[str, object]:
 
 
 def _text_with_event(row: Row) -> MatchText:
-    number, run_id, text, *event = row
-    recorded = events.recorded_event(event)
-    return MatchText(number, run_id, recorded.recorded_at, text, recorded)
+    number, run_id, recorded_at, text, run, *event = row
+    # An archived event has no row.
+    recorded = None if run is None else events.recorded_event((run, *event))
+    return MatchText(number, run_id, recorded_at, text, recorded)

@@ -11,7 +11,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import NamedTuple
 
-from runstore_storage.contract.errors import RunNotFound
+from runstore_storage.contract.errors import EventsArchived, RunNotFound
 from runstore_storage.contract.event_rows import PAYLOAD_BYTES
 from runstore_storage.contract.events import EventPage, RecordedEvent
 from runstore_storage.contract.heads import RunKey
@@ -22,7 +22,7 @@ from runstore_storage.database.connection import Connection, Row
 from runstore_storage.database.statements import tenant
 from runstore_storage.sql import events, heads, requests, runs, scopes, snapshots, task_writes
 from runstore_storage.sql.columns import SINCE_EPOCH
-from runstore_storage.sql.heads import Head
+from runstore_storage.sql.heads import Head, Segment
 from runstore_storage.sql.requests import FirstAnswer
 from runstore_storage.sql.snapshots import StoredRow
 
@@ -103,6 +103,25 @@ class State(NamedTuple):
     snapshot: StoredRow | None
     task_writes: tuple[TaskWrite, ...]
     events: EventPage
+    first_seq: int
+    """The first seq that `events` begins with, if it is not empty."""
+
+    @property
+    def lacks_events(self) -> bool:
+        """Whether some of the events are archived, and so not on the page."""
+        first = max(self.first_seq, self._own.first_seq)
+        return first <= min(self.head.archived_through, self.events.last_seq)
+
+    @property
+    def archived(self) -> EventsArchived:
+        """What a reader of those is told."""
+        first = self.head.archived_through + 1
+        return EventsArchived(self.run.key.run_id, first, self.first_seq - 1)
+
+    @property
+    def _own(self) -> Segment:
+        *_, own = self.head.segments
+        return own
 
 
 async def read(
@@ -135,6 +154,7 @@ async def read(
         raise RunNotFound(key)
     head = heads.with_lineage(row)
     snapshot = snapshots.stored_row(row["snapshot"]) if row["snapshot"] else None
+    first_seq = (snapshot.snapshot.seq if snapshot else 0) + 1
     return State(
         run=runs.run_of(row),
         head=head,
@@ -143,7 +163,8 @@ async def read(
         answer=FirstAnswer(*row["answer"]) if row["answer"] else None,
         snapshot=snapshot,
         task_writes=tuple(map(task_writes.task_write, row["task_writes"])),
-        events=_page(row, head, (snapshot.snapshot.seq if snapshot else 0) + 1, limit),
+        events=_page(row, head, first_seq, limit),
+        first_seq=first_seq,
     )
 
 

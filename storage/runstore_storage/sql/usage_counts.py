@@ -5,7 +5,7 @@ from __future__ import annotations
 from runstore_storage.contract.feed import USAGE_COUNTS
 from runstore_storage.database.connection import Connection
 from runstore_storage.database.statements import system
-from runstore_storage.sql import duties, scopes
+from runstore_storage.sql import duties
 from runstore_storage.sql.columns import USAGE, bounded
 
 # Ranges of the feed that one transaction counts.
@@ -33,11 +33,12 @@ _ADD = system(f"""
         SELECT e.run, (e.recorded_at AT TIME ZONE 'UTC')::date, e.type, e.node_id, e.model, e.tool,
                {_FACETS}, count(*),
                {", ".join(bounded(name, f"coalesce(sum(e.{name}), 0)") for name in USAGE)}
-        FROM ranges r JOIN LATERAL (
-            SELECT * FROM events WHERE run = r.run AND seq BETWEEN r.first_seq AND r.last_seq
+        FROM ranges r JOIN run_heads h ON h.run = r.run JOIN LATERAL (
+            SELECT * FROM events
+            WHERE run = r.run
+                AND seq BETWEEN greatest(r.first_seq, h.archived_through + 1) AND r.last_seq
             OFFSET 0
         ) AS e ON true
-        WHERE {scopes.IS_THERE}
         GROUP BY 1, 2, 3, 4, 5, 6, 7
         ON CONFLICT ON CONSTRAINT pk_usage_counts DO UPDATE SET events = u.events + excluded.events,
             {", ".join(f"{name} = {_added(name)}" for name in USAGE)}
@@ -48,7 +49,13 @@ _ADD = system(f"""
     SELECT coalesce((SELECT max(last_position) FROM ranges), h.position) - h.position AS counted
     FROM held h
 """)
-_FORGET = system("DELETE FROM usage_counts")
+# What archived events used is counted, and cannot be counted anew.
+_FORGET = system("""
+    DELETE FROM usage_counts u
+    WHERE NOT EXISTS (
+        SELECT FROM run_heads h WHERE h.run = u.run AND h.archived_through > 0
+    )
+""")
 
 
 async def add(conn: Connection, holder: str) -> int | None:
@@ -62,5 +69,5 @@ async def add(conn: Connection, holder: str) -> int | None:
 
 
 async def forget(conn: Connection) -> None:
-    """Remove every count."""
+    """Remove every count but those of archived runs."""
     await conn.execute(_FORGET)

@@ -21,7 +21,7 @@ from runstore_storage.contract.errors import (
 from runstore_storage.contract.runs import ForkBase, NewFork, NewRun, Run
 from runstore_storage.database.connection import Connection
 from runstore_storage.run_write import RunWrite, lock_run
-from runstore_storage.sql import events, heads, runs
+from runstore_storage.sql import archived_events, events, heads, runs
 from runstore_storage.sql.heads import Ancestor, Head
 from runstore_storage.writing.births import first_head
 
@@ -29,6 +29,9 @@ from runstore_storage.writing.births import first_head
 async def fork_run(conn: Connection, fork: NewFork, salt: Salt) -> Head | None:
     """Create the fork and return its head; None if another writer took its id meanwhile."""
     write = await lock_run(conn, fork.key)
+    # Its history would be read from rows.
+    if write.head.archived_through:
+        await archived_events.refuse_if_archived(conn, write.head.run, 0)
     source = await runs.get(conn, fork.key)
     at_seq = _at_seq(write, fork)
     lineage = _lineage(write, at_seq)

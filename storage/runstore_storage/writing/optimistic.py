@@ -76,8 +76,9 @@ class Optimistic:
 
     def _remember(self, run: ScopedKey, head: Head) -> None:
         """Remember a run that is forgotten, as the newest."""
-        # Event ids of a fork may be known from its ancestors: that takes a look-up.
-        if not head.is_completed and not head.lineage:
+        # Event ids of a fork may be known from its ancestors, and those of archived events are in
+        # another table: that takes a look-up.
+        if not head.is_completed and not head.lineage and not head.archived_through:
             self._heads[run] = head
         if len(self._heads) > MAX_REMEMBERED:
             del self._heads[next(iter(self._heads))]

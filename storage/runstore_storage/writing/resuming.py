@@ -65,9 +65,12 @@ async def resume(
 
 
 async def _read(conn: Connection, key: RunKey, request: Resume) -> State:
-    return await states.read(
+    found = await states.read(
         conn, key, namespace=request.namespace, limit=request.limit, request_id=request.name
     )
+    if found.lacks_events and not found.head.is_completed:
+        raise found.archived
+    return found
 
 
 async def _resumed(

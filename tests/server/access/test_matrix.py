@@ -41,6 +41,7 @@ ADMINISTER = (
     "SetLabel RemoveLabel DeleteSnapshots ResetConsumer PlaceHold ReleaseHold ListHolds DeleteRun"
     " PutPolicy ListPolicies DeletePolicy PreviewRetention"
     " EraseEvents EraseSubject GetErasure"
+    " ArchiveRun RestoreRun"
 )
 OWN = "CreateToken ListTokens RevokeToken ListAdminRecords VerifyAdminRecords"
 OPERATE = "SetLimits GetLimits"

@@ -269,6 +269,8 @@ NAMING: list[tuple[str, Callable[[str], dict[str, Any]]]] = [
     ("ListHolds", lambda x: {"run_id": f"run{x}"}),
     ("PlaceHold", lambda x: {"run_id": f"run{x}", "reason": "why"}),
     ("DeleteRun", lambda x: {"run_id": f"run{x}", "reason": "why"}),
+    ("ArchiveRun", lambda x: {"run_id": f"run{x}", "reason": "why"}),
+    ("RestoreRun", lambda x: {"run_id": f"run{x}", "reason": "why"}),
     ("ListRemovals", lambda x: {"run_id": f"run{x}"}),
     ("DeletePolicy", lambda x: {"name": f"policy{x}", "reason": "why"}),
     (

@@ -69,7 +69,9 @@ class Run:
     def has(self, from_seq: int) -> bool:
         return True
 
-    async def read(self, from_seq: int, *, limit: int, where: EventFilter) -> EventPage:
+    async def read(
+        self, from_seq: int, *, limit: int, where: EventFilter, read_archive: bool = False
+    ) -> EventPage:
         if not self.exists:
             self.during_read()
             return EMPTY_PAGE

@@ -17,6 +17,7 @@ from runstore_storage.contract.scope import ScopedKey, own
 from runstore_storage.contract.snapshots import Snapshot, SnapshotReason
 from runstore_storage.postgres import PostgresStore
 from runstore_storage.reading import tails as tails_module
+from runstore_storage.reading import windows
 from runstore_storage.reading.tails import WINDOW_EVENTS, RunTail, Tails
 from scopes import tail_of
 
@@ -123,9 +124,11 @@ def counted_reads(store: PostgresStore) -> Iterator[list[int]]:
     found: list[int] = []
     read_events = store._tails._read_events
 
-    async def counted(key: RunKey, from_seq: int, limit: int, where: EventFilter) -> EventPage:
+    async def counted(
+        key: RunKey, from_seq: int, limit: int, where: EventFilter, read_archive: bool
+    ) -> EventPage:
         found.append(from_seq)
-        return await read_events(key, from_seq, limit, where)
+        return await read_events(key, from_seq, limit, where, read_archive)
 
     store._tails._read_events = counted
     yield found
@@ -300,7 +303,7 @@ class Scripted:
         self.during_read: list[Callable[[], None]] = []
 
     async def __call__(
-        self, key: RunKey, from_seq: int, limit: int, where: EventFilter
+        self, key: RunKey, from_seq: int, limit: int, where: EventFilter, read_archive: bool
     ) -> EventPage:
         self.reads.append(from_seq)
         last = self.events[-1].seq if self.events else 0
@@ -498,7 +501,7 @@ async def test_a_tail_holds_few_large_events_and_at_least_the_last(
 async def test_all_tails_together_hold_a_bounded_window_and_still_read_everything(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(tails_module, "ALL_WINDOWS_BYTES", 100)
+    monkeypatch.setattr(windows, "ALL_WINDOWS_BYTES", 100)
     monkeypatch.setattr(tails_module, "EVENT_BYTES", 0)
     run = Scripted(1)
     run.events += [recorded(2, 60)]

@@ -38,6 +38,18 @@ SYSTEM = {
     # What was decided to go: removing it, and noting that.
     *("sql.removals._STEP", "sql.removals._OPEN", "sql.removals._COUNTED", "sql.removals._LAG"),
     *("sql.removals._NEXT_TABLE", "sql.removals._COUNT_EVENTS", "sql.removals._LOCATIONS"),
+    "sql.removals._COUNT_ARCHIVED",
+    *("sql.removals._IS_OPEN", "sql.archived_events._COUNT_SWITCHED"),
+    # What was decided to be archived: the files, the switch, and removing the rows.
+    *("sql.archive_states._UNPLACED", "sql.archive_states._POSITION"),
+    *("sql.archive_states._SET_POSITION", "sql.archive_states._READY"),
+    *("sql.archive_states._HAS_PASSED", "sql.archive_states._UNCLEARED"),
+    *("sql.archive_states._BEGIN_ATTEMPT", "sql.archive_states._SET_ARCHIVED"),
+    "sql.archive_states._CANCEL",
+    *("sql.archive_states._SET_CLEARED", "sql.archive_states._SET_STATE_OF"),
+    *("sql.archived_events._THROUGH", "sql.archived_events._GROWING"),
+    "sql.archived_events._ARCHIVE_ROWS",
+    *("sql.search_rows._LOCK", "sql.search_rows._HAS_ARCHIVED", "sql.search_rows._FORGET_OTHERS"),
     *("sql.removals._REMOVE", "sql.removals._REMOVE_ARTIFACTS"),
     *("sql.objects._LOCK_ALONE", "sql.objects._REMOVE_UNUSED", "sql.removals._REMOVED_EVENTS"),
     *("sql.removals._OPEN_UP", "sql.removals._CLOSE", "sql.removals._NOTE_UNNAMED"),

@@ -1,4 +1,4 @@
-"""clear_run(), remove_rows() and remove_artifacts(): who may call them, and for what."""
+"""The functions that remove rows for good: who may call them, and for what."""
 
 from __future__ import annotations
 
@@ -11,12 +11,15 @@ from runstore_storage.contract.heads import Outcome, RunKey
 from runstore_storage.contract.outputs import Completion
 from runstore_storage.contract.runs import NewRun
 from runstore_storage.database.opening import quoted
+from storage.contract.archiving import archived, external, restored, rows_of
 from storage.contract.test_removals import deleted, relayed, removals, removed, take_duties
 
 CALLS = (
     "SELECT clear_run(1)",
     "SELECT remove_rows('events', 1, 1)",
     "SELECT remove_artifacts(1, 1)",
+    "SELECT archive_rows(1, 1)",
+    "SELECT forget_archived(1)",
 )
 
 
@@ -109,6 +112,12 @@ async def test_they_work_for_the_tables_owner_whoever_migrates(
         await deleted(store, key)
         await removed(store)
         assert (await removals(store))[0].is_done
+        other = await external(store, "other")
+        before = await rows_of(store, other)
+        await archived(store, other)
+        assert await rows_of(store, other) == []
+        await restored(store, other)
+        assert await rows_of(store, other) == before
     finally:
         await store.close()
         me = await owner.fetchval("SELECT current_user::text")

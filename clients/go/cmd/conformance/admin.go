@@ -81,6 +81,34 @@ func (r *runner) listRemovals(ctx context.Context, a *arguments) (any, error) {
 	))
 }
 
+func (r *runner) archiveRun(ctx context.Context, a *arguments) (any, error) {
+	return r.client.Admin().ArchiveRun(ctx, runstore.Archiving{
+		RunID: a.RunID, Reason: a.Why, ExpectedLastSeq: a.ExpectedLastSeq,
+		RequestID: a.RequestID,
+	})
+}
+
+// awaitArchive asks again and again until nothing more happens to the archive.
+func (r *runner) awaitArchive(ctx context.Context, a *arguments) (any, error) {
+	for {
+		found, err := r.archiveRun(ctx, a)
+		if err != nil || found.(*runstore.Archive).State >= runstore.ArchiveDone {
+			return found, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+}
+
+func (r *runner) restoreRun(ctx context.Context, a *arguments) (any, error) {
+	return r.client.Admin().RestoreRun(ctx, runstore.Restoration{
+		RunID: a.RunID, Reason: a.Why, RequestID: a.RequestID,
+	})
+}
+
 func (r *runner) setLimits(ctx context.Context, a *arguments) (any, error) {
 	return r.client.Admin().SetLimits(ctx, runstore.Limits{
 		CallsPerSecond:  a.CallsPerSecond,

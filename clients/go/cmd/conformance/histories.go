@@ -20,6 +20,7 @@ func (r *runner) deleteSnapshots(ctx context.Context, a *arguments) (any, error)
 func (r *runner) replay(ctx context.Context, a *arguments) (any, error) {
 	then, err := r.run(a).Replay(ctx, runstore.ReplayOptions{
 		AtSeq: a.AtSeq, Namespace: a.namespace(), PageSize: a.PageSize,
+		ReadArchive: a.ReadArchive,
 	})
 	if err != nil {
 		return nil, err

@@ -50,11 +50,12 @@ var operations = map[string]func(*runner, context.Context, *arguments) (any, err
 	"list_events": func(r *runner, ctx context.Context, a *arguments) (any, error) {
 		return r.run(a).ListEventPage(ctx, runstore.ListEventsOptions{
 			FromSeq: a.FromSeq, PageSize: a.PageSize, Filter: a.filter(),
+			ReadArchive: a.ReadArchive,
 		})
 	},
 	"stream": (*runner).stream,
 	"verify": func(r *runner, ctx context.Context, a *arguments) (any, error) {
-		return r.run(a).Verify(ctx)
+		return r.run(a).Verify(ctx, runstore.VerifyOptions{ReadArchive: a.ReadArchive})
 	},
 	"export":         (*runner).export,
 	"watch":          (*runner).startWatch,
@@ -64,6 +65,7 @@ var operations = map[string]func(*runner, context.Context, *arguments) (any, err
 	"feed_read": func(r *runner, ctx context.Context, a *arguments) (any, error) {
 		return r.client.Feed().Read(ctx, runstore.ReadFeedOptions{
 			FromPosition: a.FromPosition, PageSize: a.PageSize, Filter: a.feedFilter(),
+			AllowGaps: a.AllowGaps,
 		})
 	},
 	"feed_follow": (*runner).feedFollow,
@@ -115,6 +117,9 @@ var operations = map[string]func(*runner, context.Context, *arguments) (any, err
 	"erase_events":  (*runner).eraseEvents,
 	"erase_subject": (*runner).eraseSubject,
 	"erasure_get":   (*runner).erasure,
+	"archive_run":   (*runner).archiveRun,
+	"archive_wait":  (*runner).awaitArchive,
+	"restore_run":   (*runner).restoreRun,
 
 	"policy_put":        (*runner).putPolicy,
 	"policy_list":       (*runner).listPolicies,
@@ -338,7 +343,7 @@ func (r *runner) items(
 ) iter.Seq2[runstore.StreamItem, error] {
 	return r.run(a).Stream(ctx, runstore.EventsOptions{
 		FromSeq: a.FromSeq, Follow: follow, Filter: a.filter(), Heartbeat: heartbeat,
-		Patience: longestWait,
+		Patience: longestWait, ReadArchive: a.ReadArchive,
 	})
 }
 
@@ -448,7 +453,7 @@ func (r *runner) feedFollow(ctx context.Context, a *arguments) (any, error) {
 	var entries []*runstore.FeedEntry
 	for entry, err := range r.client.Feed().Entries(ctx, runstore.FollowFeedOptions{
 		FromPosition: a.FromPosition, Consumer: a.Consumer, Filter: a.feedFilter(),
-		Heartbeat: heartbeat, Patience: longestWait,
+		Heartbeat: heartbeat, Patience: longestWait, AllowGaps: a.AllowGaps,
 	}) {
 		if err != nil {
 			return nil, err

@@ -30,6 +30,8 @@ type arguments struct {
 	Subjects        []string     `json:"subjects"`
 	Completion      *completion  `json:"completion"`
 	Why             string       `json:"why"`
+	ReadArchive     bool         `json:"read_archive"`
+	AllowGaps       bool         `json:"allow_gaps"`
 	Filter          *selection   `json:"filter"`
 	HoldID          string       `json:"hold_id"`
 	Subject         string       `json:"subject"`

@@ -17,6 +17,7 @@ from runstore.values.admin import (
     RecordVerification,
     Token,
 )
+from runstore.values.archives import Archive
 from runstore.values.erasures import Erasure, SeqRange
 from runstore.values.holds import Hold, RunSelection
 from runstore.values.removals import Removal
@@ -24,7 +25,7 @@ from runstore.values.retention import Policy, RetentionPreview
 
 
 class AsyncAdmin:
-    """Tokens, limits, holds, removals and policies, and the records of what was done about them.
+    """Tokens, limits, holds, policies, archives and removals, and the records of what was done.
 
     They are the project's; with `of_server` they are the server's own.
     """
@@ -241,6 +242,32 @@ class AsyncAdmin:
     async def get_erasure(self, erasure_id: str) -> Erasure:
         """Return an erasure as far as it has come. Raise `ErasureNotFound`."""
         return await self._connection.send(calls.erasures.get_erasure(self._project, erasure_id))
+
+    async def archive_run(
+        self,
+        run_id: str,
+        reason: str,
+        *,
+        expected_last_seq: int | None = None,
+        request_id: str = "",
+    ) -> Archive:
+        """Move the events of a run that has ended to the object store.
+
+        It returns once that is decided; the same request_id returns how far it has come. Raise as
+        `delete_run` does, and `ArchiveNotFound` if the run has no events of its own.
+        """
+        return await self._connection.send(
+            calls.archives.archive_run(self._project, run_id, reason, expected_last_seq, request_id)
+        )
+
+    async def restore_run(self, run_id: str, reason: str, *, request_id: str = "") -> Archive:
+        """Put a run's archived events back into the database as they were, all or none.
+
+        Raise `ArchiveNotFound` if it has none, and `ArchiveInvalid` if something has changed them.
+        """
+        return await self._connection.send(
+            calls.archives.restore_run(self._project, run_id, reason, request_id)
+        )
 
     def _owner(self, of_server: bool) -> str:
         """What a request about the project, or about the server itself, names as the project."""

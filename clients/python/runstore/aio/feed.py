@@ -30,11 +30,19 @@ class AsyncFeed:
         return f"<{type(self).__name__} of project {self._project!r}>"
 
     async def read(
-        self, from_position: int = 0, *, page_size: int = 100, **where: Unpack[FeedFields]
+        self,
+        from_position: int = 0,
+        *,
+        page_size: int = 100,
+        allow_gaps: bool = False,
+        **where: Unpack[FeedFields],
     ) -> FeedPage:
-        """A page of entries; the next one begins at its `next_position`."""
+        """A page of entries; the next one begins at its `next_position`.
+
+        Raise `EventsArchived` at an entry whose event is archived, unless gaps are allowed.
+        """
         return await self._connection.send(
-            calls.feed.read_feed(self._project, from_position, page_size, where)
+            calls.feed.read_feed(self._project, from_position, page_size, allow_gaps, where)
         )
 
     async def entries(
@@ -42,7 +50,8 @@ class AsyncFeed:
     ) -> AsyncGenerator[FeedEntry]:
         """Yield entries from a position on, or those after what a consumer committed.
 
-        Each once and in order, without end, through lost connections and server restarts.
+        Each once and in order, without end, through lost connections and server restarts. With
+        `allow_gaps`, archived events are left out; else they raise `EventsArchived`.
         """
         async with aclosing(self.follow(from_position, consumer=consumer, **fields)) as items:
             async for item in items:

@@ -5,6 +5,7 @@ Both clients make the same calls and differ only in how they send them.
 
 from runstore.calls import (
     admin,
+    archives,
     artifacts,
     configs,
     erasures,
@@ -22,6 +23,7 @@ from runstore.calls import (
 
 __all__ = [
     "admin",
+    "archives",
     "artifacts",
     "configs",
     "erasures",

@@ -55,7 +55,9 @@ def append_events(
     )
 
 
-def list_events(run: RunRef, from_seq: int, page_size: int, where: FilterFields) -> Call[EventPage]:
+def list_events(
+    run: RunRef, from_seq: int, page_size: int, read_archive: bool, where: FilterFields
+) -> Call[EventPage]:
     request = message_of(
         rpc.ListEventsRequest,
         project=run.project,
@@ -63,5 +65,6 @@ def list_events(run: RunRef, from_seq: int, page_size: int, where: FilterFields)
         from_seq=from_seq,
         page_size=page_size,
         filter=filter_message(where),
+        read_archive=read_archive,
     )
     return Call(RUNS, "ListEvents", request, page_value)

@@ -13,7 +13,7 @@ from runstore.wire.messages import message_of
 
 
 def read_feed(
-    project: str, from_position: int, page_size: int, where: FeedFields
+    project: str, from_position: int, page_size: int, allow_gaps: bool, where: FeedFields
 ) -> Call[FeedPage]:
     only_known(where, FeedFields)
     request = message_of(
@@ -22,6 +22,7 @@ def read_feed(
         from_position=from_position,
         page_size=page_size,
         filter=filter_message(where),
+        allow_gaps=allow_gaps,
     )
     return Call(FEED, "ReadFeed", request, page_value)
 

@@ -109,7 +109,9 @@ def complete_run(run: RunRef, completion: Completion, expected_seq: int | None) 
     return Call(RUNS, "CompleteRun", request, completed_value)
 
 
-def replay_run(run: RunRef, at_seq: int | None, namespace: str, page_size: int) -> Call[Replayed]:
+def replay_run(
+    run: RunRef, at_seq: int | None, namespace: str, page_size: int, read_archive: bool
+) -> Call[Replayed]:
     request = message_of(
         rpc.ReplayRunRequest,
         project=run.project,
@@ -117,6 +119,7 @@ def replay_run(run: RunRef, at_seq: int | None, namespace: str, page_size: int) 
         at_seq=at_seq,
         namespace=namespace,
         page_size=page_size,
+        read_archive=read_archive,
     )
     return Call(RUNS, "ReplayRun", request, replayed_value)
 
@@ -137,13 +140,16 @@ def fork_run(run: RunRef, at_seq: int, objective: str | None, fields: ForkFields
     return Call(RUNS, "ForkRun", request, _run)
 
 
-def verify_run(run: RunRef, from_seq: int, max_events: int) -> Call[Verification]:
+def verify_run(
+    run: RunRef, from_seq: int, max_events: int, read_archive: bool
+) -> Call[Verification]:
     request = message_of(
         rpc.VerifyRunRequest,
         project=run.project,
         run_id=run.run_id,
         from_seq=from_seq,
         max_events=max_events,
+        read_archive=read_archive,
     )
     return Call(RUNS, "VerifyRun", request, verification_value)
 

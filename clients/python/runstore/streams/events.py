@@ -46,6 +46,7 @@ class EventStream:
             ),
             follow=query.follow,
             wait_for_run=query.wait_for_run,
+            read_archive=query.read_archive,
             heartbeat_interval=seconds_message(query.heartbeat_seconds, "heartbeat_seconds"),
         )
 

@@ -39,6 +39,7 @@ class FeedStream:
         self._next_position = integer(from_position, "from_position")
         self._consumer = consumer
         self._filter = filter_message(fields)
+        self._allow_gaps = fields.get("allow_gaps", False)
         self._heartbeat_seconds = fields.get("heartbeat_seconds", 10.0)
         patience = seconds(fields.get("patience_seconds", 60.0), "patience_seconds")
         self._patience = Patience(patience, backoff)
@@ -54,6 +55,7 @@ class FeedStream:
             from_position=self._next_position,
             consumer="" if self._next_position else self._consumer,
             filter=self._filter,
+            allow_gaps=self._allow_gaps,
             heartbeat_interval=seconds_message(self._heartbeat_seconds, "heartbeat_seconds"),
         )
 

@@ -31,11 +31,19 @@ class Feed:
         return f"<{type(self).__name__} of project {self._project!r}>"
 
     def read(
-        self, from_position: int = 0, *, page_size: int = 100, **where: Unpack[FeedFields]
+        self,
+        from_position: int = 0,
+        *,
+        page_size: int = 100,
+        allow_gaps: bool = False,
+        **where: Unpack[FeedFields],
     ) -> FeedPage:
-        """A page of entries; the next one begins at its `next_position`."""
+        """A page of entries; the next one begins at its `next_position`.
+
+        Raise `EventsArchived` at an entry whose event is archived, unless gaps are allowed.
+        """
         return self._connection.send(
-            calls.feed.read_feed(self._project, from_position, page_size, where)
+            calls.feed.read_feed(self._project, from_position, page_size, allow_gaps, where)
         )
 
     def entries(
@@ -43,7 +51,8 @@ class Feed:
     ) -> Generator[FeedEntry]:
         """Yield entries from a position on, or those after what a consumer committed.
 
-        Each once and in order, without end, through lost connections and server restarts.
+        Each once and in order, without end, through lost connections and server restarts. With
+        `allow_gaps`, archived events are left out; else they raise `EventsArchived`.
         """
         with closing(self.follow(from_position, consumer=consumer, **fields)) as items:
             for item in items:

@@ -169,12 +169,16 @@ class Run:
         return self._connection.send(calls.outputs.get_output(self._ref, revision))
 
     def list_events(
-        self, from_seq: int = 1, *, page_size: int = 100, **where: Unpack[FilterFields]
+        self,
+        from_seq: int = 1,
+        *,
+        page_size: int = 100,
+        read_archive: bool = False,
+        **where: Unpack[FilterFields],
     ) -> EventPage:
         """A page of events in order of seq; the next one begins at its `next_from_seq`."""
-        return self._connection.send(
-            calls.events.list_events(self._ref, from_seq, page_size, where)
-        )
+        call = calls.events.list_events(self._ref, from_seq, page_size, read_archive, where)
+        return self._connection.send(call)
 
     def events(
         self, from_seq: int = 1, *, follow: bool = False, **fields: Unpack[StreamFields]
@@ -182,7 +186,7 @@ class Run:
         """Yield events from `from_seq` on, each once and in order.
 
         With `follow`, continue until the run's end, through lost connections and server restarts.
-        `fields` are those of `StreamQuery`: types, node_ids, tags, wait_for_run.
+        `fields` are those of `StreamQuery`: types, node_ids, tags, wait_for_run, read_archive.
         """
         with closing(self.stream(from_seq, follow=follow, **fields)) as items:
             for item in items:
@@ -201,10 +205,16 @@ class Run:
                 yield item
 
     def replay(
-        self, at_seq: int | None = None, *, namespace: str = "", page_size: int = 1000
+        self,
+        at_seq: int | None = None,
+        *,
+        namespace: str = "",
+        page_size: int = 1000,
+        read_archive: bool = False,
     ) -> Replayed:
         """The run as it stood right after an event, by default the last; changes nothing."""
-        return self._connection.send(calls.runs.replay_run(self._ref, at_seq, namespace, page_size))
+        call = calls.runs.replay_run(self._ref, at_seq, namespace, page_size, read_archive)
+        return self._connection.send(call)
 
     def fork(
         self, at_seq: int = 0, *, objective: str | None = None, **fields: Unpack[ForkFields]
@@ -219,6 +229,7 @@ class Run:
         on_progress: Callable[[Verification], None] | None = None,
         *,
         slice_size: int = calls.runs.VERIFY_SLICE,
+        read_archive: bool = False,
     ) -> Verification:
         """Check the hash chain slice by slice.
 
@@ -226,7 +237,8 @@ class Run:
         """
         checked, erased, from_seq = 0, 0, 1
         while True:
-            found = self._connection.send(calls.runs.verify_run(self._ref, from_seq, slice_size))
+            call = calls.runs.verify_run(self._ref, from_seq, slice_size, read_archive)
+            found = self._connection.send(call)
             checked, from_seq = checked + found.checked_events, found.next_from_seq
             erased += found.erased_events
             found = replace(found, checked_events=checked, erased_events=erased)

@@ -120,6 +120,8 @@ class _RemovalKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RemovalKi
     """Never sent."""
     REMOVAL_KIND_RUN: _RemovalKind.ValueType  # 1
     """A run, with all that is stored of it."""
+    REMOVAL_KIND_EVENTS: _RemovalKind.ValueType  # 2
+    """The rows of a run's events, which are in its archive."""
     REMOVAL_KIND_SNAPSHOTS: _RemovalKind.ValueType  # 3
     """Snapshots of a run, with the task writes that were put since them."""
     REMOVAL_KIND_ARTIFACTS: _RemovalKind.ValueType  # 4
@@ -136,6 +138,8 @@ REMOVAL_KIND_UNSPECIFIED: RemovalKind.ValueType  # 0
 """Never sent."""
 REMOVAL_KIND_RUN: RemovalKind.ValueType  # 1
 """A run, with all that is stored of it."""
+REMOVAL_KIND_EVENTS: RemovalKind.ValueType  # 2
+"""The rows of a run's events, which are in its archive."""
 REMOVAL_KIND_SNAPSHOTS: RemovalKind.ValueType  # 3
 """Snapshots of a run, with the task writes that were put since them."""
 REMOVAL_KIND_ARTIFACTS: RemovalKind.ValueType  # 4
@@ -237,6 +241,54 @@ ERASURE_STATE_REMOVING: ErasureState.ValueType  # 3
 ERASURE_STATE_DONE: ErasureState.ValueType  # 4
 """It is gone."""
 Global___ErasureState: _TypeAlias = ErasureState  # noqa: Y015
+
+class _ArchiveState:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ArchiveStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ArchiveState.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    ARCHIVE_STATE_UNSPECIFIED: _ArchiveState.ValueType  # 0
+    """Never sent."""
+    ARCHIVE_STATE_PLANNED: _ArchiveState.ValueType  # 1
+    """It was decided; it waits until all readers of the feed have passed the run's events."""
+    ARCHIVE_STATE_ARCHIVED: _ArchiveState.ValueType  # 2
+    """Its files were written to the object store, read back and found right."""
+    ARCHIVE_STATE_SWITCHED: _ArchiveState.ValueType  # 3
+    """The run's events are read from the files: EVENTS_ARCHIVED to whoever does not say so."""
+    ARCHIVE_STATE_REMOVING: _ArchiveState.ValueType  # 4
+    """Their rows are being removed from the database."""
+    ARCHIVE_STATE_DONE: _ArchiveState.ValueType  # 5
+    """None of their rows is left."""
+    ARCHIVE_STATE_RESTORED: _ArchiveState.ValueType  # 6
+    """RestoreRun put the rows back; the files are removed."""
+    ARCHIVE_STATE_CANCELLED: _ArchiveState.ValueType  # 7
+    """A hold or a fork came before the switch: nothing has changed."""
+    ARCHIVE_STATE_REPLACED: _ArchiveState.ValueType  # 8
+    """A later archive of the run has its events, too; the files are removed."""
+
+class ArchiveState(_ArchiveState, metaclass=_ArchiveStateEnumTypeWrapper):
+    """An ArchiveState says how far an archive has come."""
+
+ARCHIVE_STATE_UNSPECIFIED: ArchiveState.ValueType  # 0
+"""Never sent."""
+ARCHIVE_STATE_PLANNED: ArchiveState.ValueType  # 1
+"""It was decided; it waits until all readers of the feed have passed the run's events."""
+ARCHIVE_STATE_ARCHIVED: ArchiveState.ValueType  # 2
+"""Its files were written to the object store, read back and found right."""
+ARCHIVE_STATE_SWITCHED: ArchiveState.ValueType  # 3
+"""The run's events are read from the files: EVENTS_ARCHIVED to whoever does not say so."""
+ARCHIVE_STATE_REMOVING: ArchiveState.ValueType  # 4
+"""Their rows are being removed from the database."""
+ARCHIVE_STATE_DONE: ArchiveState.ValueType  # 5
+"""None of their rows is left."""
+ARCHIVE_STATE_RESTORED: ArchiveState.ValueType  # 6
+"""RestoreRun put the rows back; the files are removed."""
+ARCHIVE_STATE_CANCELLED: ArchiveState.ValueType  # 7
+"""A hold or a fork came before the switch: nothing has changed."""
+ARCHIVE_STATE_REPLACED: ArchiveState.ValueType  # 8
+"""A later archive of the run has its events, too; the files are removed."""
+Global___ArchiveState: _TypeAlias = ArchiveState  # noqa: Y015
 
 @_typing.final
 class Grant(_message.Message):
@@ -954,3 +1006,69 @@ class Erasure(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Erasure: _TypeAlias = Erasure  # noqa: Y015
+
+@_typing.final
+class Archive(_message.Message):
+    """An Archive is a run's history as files in the object store: docs/archive.md."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RUN_ID_FIELD_NUMBER: _builtins.int
+    NUMBER_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    FIRST_SEQ_FIELD_NUMBER: _builtins.int
+    LAST_SEQ_FIELD_NUMBER: _builtins.int
+    RECORD_FIELD_NUMBER: _builtins.int
+    BEGUN_AT_FIELD_NUMBER: _builtins.int
+    CHANGED_AT_FIELD_NUMBER: _builtins.int
+    MANIFEST_HASH_FIELD_NUMBER: _builtins.int
+    SIZE_FIELD_NUMBER: _builtins.int
+    REMOVED_EVENTS_FIELD_NUMBER: _builtins.int
+    run_id: _builtins.str
+    """The run."""
+    number: _builtins.int
+    """Counts the archives of the run: 1, 2, 3 ..."""
+    state: Global___ArchiveState.ValueType
+    """How far it has come."""
+    first_seq: _builtins.int
+    """The first event that is read from it."""
+    last_seq: _builtins.int
+    """The last event that is read from it."""
+    record: _builtins.int
+    """The number of the record of the call in the project's chain: who asked for it, and why."""
+    manifest_hash: _builtins.bytes
+    """The SHA-256 of its manifest; empty until the files are written."""
+    size: _builtins.int
+    """The bytes of all files; 0 until they are written."""
+    removed_events: _builtins.int
+    """How many events have no row any more."""
+    @_builtins.property
+    def begun_at(self) -> _timestamp_pb2.Timestamp:
+        """When it was decided."""
+
+    @_builtins.property
+    def changed_at(self) -> _timestamp_pb2.Timestamp:
+        """When its state changed last."""
+
+    def __init__(
+        self,
+        *,
+        run_id: _builtins.str = ...,
+        number: _builtins.int = ...,
+        state: Global___ArchiveState.ValueType = ...,
+        first_seq: _builtins.int = ...,
+        last_seq: _builtins.int = ...,
+        record: _builtins.int = ...,
+        begun_at: _timestamp_pb2.Timestamp | None = ...,
+        changed_at: _timestamp_pb2.Timestamp | None = ...,
+        manifest_hash: _builtins.bytes = ...,
+        size: _builtins.int = ...,
+        removed_events: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["begun_at", b"begun_at", "changed_at", b"changed_at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["begun_at", b"begun_at", "changed_at", b"changed_at", "first_seq", b"first_seq", "last_seq", b"last_seq", "manifest_hash", b"manifest_hash", "number", b"number", "record", b"record", "removed_events", b"removed_events", "run_id", b"run_id", "size", b"size", "state", b"state"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Archive: _TypeAlias = Archive  # noqa: Y015

@@ -155,6 +155,16 @@ class AdminServiceStub(object):
                 request_serializer=runstore_dot_v1_dot_admin__service__pb2.GetErasureRequest.SerializeToString,
                 response_deserializer=runstore_dot_v1_dot_admin__service__pb2.GetErasureResponse.FromString,
                 _registered_method=True)
+        self.ArchiveRun = channel.unary_unary(
+                '/runstore.v1.AdminService/ArchiveRun',
+                request_serializer=runstore_dot_v1_dot_admin__service__pb2.ArchiveRunRequest.SerializeToString,
+                response_deserializer=runstore_dot_v1_dot_admin__service__pb2.ArchiveRunResponse.FromString,
+                _registered_method=True)
+        self.RestoreRun = channel.unary_unary(
+                '/runstore.v1.AdminService/RestoreRun',
+                request_serializer=runstore_dot_v1_dot_admin__service__pb2.RestoreRunRequest.SerializeToString,
+                response_deserializer=runstore_dot_v1_dot_admin__service__pb2.RestoreRunResponse.FromString,
+                _registered_method=True)
 
 
 class AdminServiceServicer(object):
@@ -342,6 +352,28 @@ class AdminServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ArchiveRun(self, request, context):
+        """ArchiveRun moves the events of a run that has ended to the object store. Once files with its
+        whole history were written and read back, the events are read from them, by calls that say
+        `read_archive`; others are EVENTS_ARCHIVED. Then their rows are removed. It returns once that is
+        decided; repeated, it returns how far it has come. A run that has not been completed is RUN_OPEN,
+        unless an external engine owns its status; one that is held is RUN_HELD; one that has forks is
+        RUN_IN_USE; one that is not at `expected_last_seq` is SEQ_CONFLICT; one that has no events of its
+        own is ARCHIVE_NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RestoreRun(self, request, context):
+        """RestoreRun puts the rows of a run's archived events back as they were, all or none, and publishes
+        nothing. The archive is verified first, and is ARCHIVE_INVALID if it is not what was written. A
+        run that is not archived is ARCHIVE_NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AdminServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -454,6 +486,16 @@ def add_AdminServiceServicer_to_server(servicer, server):
                     servicer.GetErasure,
                     request_deserializer=runstore_dot_v1_dot_admin__service__pb2.GetErasureRequest.FromString,
                     response_serializer=runstore_dot_v1_dot_admin__service__pb2.GetErasureResponse.SerializeToString,
+            ),
+            'ArchiveRun': grpc.unary_unary_rpc_method_handler(
+                    servicer.ArchiveRun,
+                    request_deserializer=runstore_dot_v1_dot_admin__service__pb2.ArchiveRunRequest.FromString,
+                    response_serializer=runstore_dot_v1_dot_admin__service__pb2.ArchiveRunResponse.SerializeToString,
+            ),
+            'RestoreRun': grpc.unary_unary_rpc_method_handler(
+                    servicer.RestoreRun,
+                    request_deserializer=runstore_dot_v1_dot_admin__service__pb2.RestoreRunRequest.FromString,
+                    response_serializer=runstore_dot_v1_dot_admin__service__pb2.RestoreRunResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -1056,6 +1098,60 @@ class AdminService(object):
             '/runstore.v1.AdminService/GetErasure',
             runstore_dot_v1_dot_admin__service__pb2.GetErasureRequest.SerializeToString,
             runstore_dot_v1_dot_admin__service__pb2.GetErasureResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ArchiveRun(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/runstore.v1.AdminService/ArchiveRun',
+            runstore_dot_v1_dot_admin__service__pb2.ArchiveRunRequest.SerializeToString,
+            runstore_dot_v1_dot_admin__service__pb2.ArchiveRunResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RestoreRun(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/runstore.v1.AdminService/RestoreRun',
+            runstore_dot_v1_dot_admin__service__pb2.RestoreRunRequest.SerializeToString,
+            runstore_dot_v1_dot_admin__service__pb2.RestoreRunResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -116,6 +116,20 @@ class AdminServiceStub:
     """
     GetErasure: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.GetErasureRequest, _admin_service_pb2.GetErasureResponse]
     """GetErasure returns an erasure as far as it has come. An unknown one is ERASURE_NOT_FOUND."""
+    ArchiveRun: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.ArchiveRunRequest, _admin_service_pb2.ArchiveRunResponse]
+    """ArchiveRun moves the events of a run that has ended to the object store. Once files with its
+    whole history were written and read back, the events are read from them, by calls that say
+    `read_archive`; others are EVENTS_ARCHIVED. Then their rows are removed. It returns once that is
+    decided; repeated, it returns how far it has come. A run that has not been completed is RUN_OPEN,
+    unless an external engine owns its status; one that is held is RUN_HELD; one that has forks is
+    RUN_IN_USE; one that is not at `expected_last_seq` is SEQ_CONFLICT; one that has no events of its
+    own is ARCHIVE_NOT_FOUND.
+    """
+    RestoreRun: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.RestoreRunRequest, _admin_service_pb2.RestoreRunResponse]
+    """RestoreRun puts the rows of a run's archived events back as they were, all or none, and publishes
+    nothing. The archive is verified first, and is ARCHIVE_INVALID if it is not what was written. A
+    run that is not archived is ARCHIVE_NOT_FOUND.
+    """
 
 @_typing.type_check_only
 class AdminServiceAsyncStub(AdminServiceStub):
@@ -205,6 +219,20 @@ class AdminServiceAsyncStub(AdminServiceStub):
     """
     GetErasure: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.GetErasureRequest, _admin_service_pb2.GetErasureResponse]  # type: ignore[assignment]
     """GetErasure returns an erasure as far as it has come. An unknown one is ERASURE_NOT_FOUND."""
+    ArchiveRun: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.ArchiveRunRequest, _admin_service_pb2.ArchiveRunResponse]  # type: ignore[assignment]
+    """ArchiveRun moves the events of a run that has ended to the object store. Once files with its
+    whole history were written and read back, the events are read from them, by calls that say
+    `read_archive`; others are EVENTS_ARCHIVED. Then their rows are removed. It returns once that is
+    decided; repeated, it returns how far it has come. A run that has not been completed is RUN_OPEN,
+    unless an external engine owns its status; one that is held is RUN_HELD; one that has forks is
+    RUN_IN_USE; one that is not at `expected_last_seq` is SEQ_CONFLICT; one that has no events of its
+    own is ARCHIVE_NOT_FOUND.
+    """
+    RestoreRun: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.RestoreRunRequest, _admin_service_pb2.RestoreRunResponse]  # type: ignore[assignment]
+    """RestoreRun puts the rows of a run's archived events back as they were, all or none, and publishes
+    nothing. The archive is verified first, and is ARCHIVE_INVALID if it is not what was written. A
+    run that is not archived is ARCHIVE_NOT_FOUND.
+    """
 
 class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
     """AdminService says who may use a server, how much of it, and what was done about that.
@@ -423,5 +451,31 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_admin_service_pb2.GetErasureResponse, _abc.Awaitable[_admin_service_pb2.GetErasureResponse]]:
         """GetErasure returns an erasure as far as it has come. An unknown one is ERASURE_NOT_FOUND."""
+
+    @_abc_1.abstractmethod
+    def ArchiveRun(
+        self,
+        request: _admin_service_pb2.ArchiveRunRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_service_pb2.ArchiveRunResponse, _abc.Awaitable[_admin_service_pb2.ArchiveRunResponse]]:
+        """ArchiveRun moves the events of a run that has ended to the object store. Once files with its
+        whole history were written and read back, the events are read from them, by calls that say
+        `read_archive`; others are EVENTS_ARCHIVED. Then their rows are removed. It returns once that is
+        decided; repeated, it returns how far it has come. A run that has not been completed is RUN_OPEN,
+        unless an external engine owns its status; one that is held is RUN_HELD; one that has forks is
+        RUN_IN_USE; one that is not at `expected_last_seq` is SEQ_CONFLICT; one that has no events of its
+        own is ARCHIVE_NOT_FOUND.
+        """
+
+    @_abc_1.abstractmethod
+    def RestoreRun(
+        self,
+        request: _admin_service_pb2.RestoreRunRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_service_pb2.RestoreRunResponse, _abc.Awaitable[_admin_service_pb2.RestoreRunResponse]]:
+        """RestoreRun puts the rows of a run's archived events back as they were, all or none, and publishes
+        nothing. The archive is verified first, and is ARCHIVE_INVALID if it is not what was written. A
+        run that is not archived is ARCHIVE_NOT_FOUND.
+        """
 
 def add_AdminServiceServicer_to_server(servicer: AdminServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -202,6 +202,20 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """
     ERROR_REASON_POLICY_NOT_FOUND: _ErrorReason.ValueType  # 48
     """NOT_FOUND. The project has no such policy. Metadata: name. Check the request for a typing error."""
+    ERROR_REASON_EVENTS_ARCHIVED: _ErrorReason.ValueType  # 51
+    """OUT_OF_RANGE. Events that the call is about are in the archive. Metadata: run_id, first_seq (the
+    run's first event that is not), snapshot_seq (that of its latest snapshot; 0: none),
+    first_position (of the feed, from where on no entry is archived; 0: the feed was not read). Read
+    from there on, set `read_archive` or, for the feed, `allow_gaps`; or restore the run.
+    """
+    ERROR_REASON_ARCHIVE_NOT_FOUND: _ErrorReason.ValueType  # 49
+    """NOT_FOUND. No events of the run are in an archive; or it has none that could be. Metadata:
+    run_id. The events, if there are any, are read as ever.
+    """
+    ERROR_REASON_ARCHIVE_INVALID: _ErrorReason.ValueType  # 50
+    """INVALID_ARGUMENT. The archive is not what was written: something else changed it. Metadata:
+    run_id, file, problem. Put the file back, from a version or a backup of the bucket.
+    """
     ERROR_REASON_ERASURE_NOT_FOUND: _ErrorReason.ValueType  # 55
     """NOT_FOUND. The project has no such erasure. Metadata: erasure_id. Check the request for a typing
     error.
@@ -397,6 +411,20 @@ project, run_id. Choose another id.
 """
 ERROR_REASON_POLICY_NOT_FOUND: ErrorReason.ValueType  # 48
 """NOT_FOUND. The project has no such policy. Metadata: name. Check the request for a typing error."""
+ERROR_REASON_EVENTS_ARCHIVED: ErrorReason.ValueType  # 51
+"""OUT_OF_RANGE. Events that the call is about are in the archive. Metadata: run_id, first_seq (the
+run's first event that is not), snapshot_seq (that of its latest snapshot; 0: none),
+first_position (of the feed, from where on no entry is archived; 0: the feed was not read). Read
+from there on, set `read_archive` or, for the feed, `allow_gaps`; or restore the run.
+"""
+ERROR_REASON_ARCHIVE_NOT_FOUND: ErrorReason.ValueType  # 49
+"""NOT_FOUND. No events of the run are in an archive; or it has none that could be. Metadata:
+run_id. The events, if there are any, are read as ever.
+"""
+ERROR_REASON_ARCHIVE_INVALID: ErrorReason.ValueType  # 50
+"""INVALID_ARGUMENT. The archive is not what was written: something else changed it. Metadata:
+run_id, file, problem. Put the file back, from a version or a backup of the bucket.
+"""
 ERROR_REASON_ERASURE_NOT_FOUND: ErrorReason.ValueType  # 55
 """NOT_FOUND. The project has no such erasure. Metadata: erasure_id. Check the request for a typing
 error.

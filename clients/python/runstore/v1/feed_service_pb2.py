@@ -16,7 +16,7 @@ from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb
 from runstore.v1 import feed_pb2 as runstore_dot_v1_dot_feed__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1erunstore/v1/feed_service.proto\x12\x0brunstore.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x16runstore/v1/feed.proto\"u\n\x0fReadFeedRequest\x12\x0f\n\x07project\x18\x01 \x01(\t\x12\x15\n\rfrom_position\x18\x02 \x01(\x03\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\'\n\x06\x66ilter\x18\x04 \x01(\x0b\x32\x17.runstore.v1.FeedFilter\"i\n\x10ReadFeedResponse\x12\'\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x16.runstore.v1.FeedEntry\x12\x15\n\rnext_position\x18\x02 \x01(\x03\x12\x15\n\rlast_position\x18\x03 \x01(\x03\"\xad\x01\n\x11\x46ollowFeedRequest\x12\x0f\n\x07project\x18\x01 \x01(\t\x12\x15\n\rfrom_position\x18\x02 \x01(\x03\x12\x10\n\x08\x63onsumer\x18\x03 \x01(\t\x12\'\n\x06\x66ilter\x18\x04 \x01(\x0b\x32\x17.runstore.v1.FeedFilter\x12\x35\n\x12heartbeat_interval\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\"\xab\x01\n\x12\x46ollowFeedResponse\x12)\n\x07\x65ntries\x18\x01 \x01(\x0b\x32\x16.runstore.v1.FeedBatchH\x00\x12.\n\tcaught_up\x18\x02 \x01(\x0b\x32\x19.runstore.v1.FeedCaughtUpH\x00\x12/\n\theartbeat\x18\x03 \x01(\x0b\x32\x1a.runstore.v1.FeedHeartbeatH\x00\x42\t\n\x07message\"4\n\tFeedBatch\x12\'\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x16.runstore.v1.FeedEntry\" \n\x0c\x46\x65\x65\x64\x43\x61ughtUp\x12\x10\n\x08position\x18\x01 \x01(\x03\"!\n\rFeedHeartbeat\x12\x10\n\x08position\x18\x01 \x01(\x03\"L\n\x15\x43ommitPositionRequest\x12\x0f\n\x07project\x18\x01 \x01(\t\x12\x10\n\x08\x63onsumer\x18\x02 \x01(\t\x12\x10\n\x08position\x18\x03 \x01(\x03\"A\n\x16\x43ommitPositionResponse\x12\'\n\x08\x63onsumer\x18\x01 \x01(\x0b\x32\x15.runstore.v1.Consumer\"7\n\x12GetConsumerRequest\x12\x0f\n\x07project\x18\x01 \x01(\t\x12\x10\n\x08\x63onsumer\x18\x02 \x01(\t\">\n\x13GetConsumerResponse\x12\'\n\x08\x63onsumer\x18\x01 \x01(\x0b\x32\x15.runstore.v1.Consumer\"N\n\x14ListConsumersRequest\x12\x0f\n\x07project\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"Z\n\x15ListConsumersResponse\x12(\n\tconsumers\x18\x01 \x03(\x0b\x32\x15.runstore.v1.Consumer\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"K\n\x14ResetConsumerRequest\x12\x0f\n\x07project\x18\x01 \x01(\t\x12\x10\n\x08\x63onsumer\x18\x02 \x01(\t\x12\x10\n\x08position\x18\x03 \x01(\x03\"@\n\x15ResetConsumerResponse\x12\'\n\x08\x63onsumer\x18\x01 \x01(\x0b\x32\x15.runstore.v1.Consumer2\x84\x04\n\x0b\x46\x65\x65\x64Service\x12G\n\x08ReadFeed\x12\x1c.runstore.v1.ReadFeedRequest\x1a\x1d.runstore.v1.ReadFeedResponse\x12O\n\nFollowFeed\x12\x1e.runstore.v1.FollowFeedRequest\x1a\x1f.runstore.v1.FollowFeedResponse0\x01\x12Y\n\x0e\x43ommitPosition\x12\".runstore.v1.CommitPositionRequest\x1a#.runstore.v1.CommitPositionResponse\x12P\n\x0bGetConsumer\x12\x1f.runstore.v1.GetConsumerRequest\x1a .runstore.v1.GetConsumerResponse\x12V\n\rListConsumers\x12!.runstore.v1.ListConsumersRequest\x1a\".runstore.v1.ListConsumersResponse\x12V\n\rResetConsumer\x12!.runstore.v1.ResetConsumerRequest\x1a\".runstore.v1.ResetConsumerResponseB\x87\x01\n\x0f\x63om.runstore.v1B\x10\x46\x65\x65\x64ServiceProtoP\x01Z5github.com/runstore/runstore/clients/go/v1;runstorev1\xaa\x02\x0bRunstore.V1\xca\x02\x0bRunstore\\V1\xea\x02\x0cRunstore::V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1erunstore/v1/feed_service.proto\x12\x0brunstore.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x16runstore/v1/feed.proto\"\x89\x01\n\x0fReadFeedRequest\x12\x0f\n\x07project\x18\x01 \x01(\t\x12\x15\n\rfrom_position\x18\x02 \x01(\x03\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\'\n\x06\x66ilter\x18\x04 \x01(\x0b\x32\x17.runstore.v1.FeedFilter\x12\x12\n\nallow_gaps\x18\x05 \x01(\x08\"i\n\x10ReadFeedResponse\x12\'\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x16.runstore.v1.FeedEntry\x12\x15\n\rnext_position\x18\x02 \x01(\x03\x12\x15\n\rlast_position\x18\x03 \x01(\x03\"\xc1\x01\n\x11\x46ollowFeedRequest\x12\x0f\n\x07project\x18\x01 \x01(\t\x12\x15\n\rfrom_position\x18\x02 \x01(\x03\x12\x10\n\x08\x63onsumer\x18\x03 \x01(\t\x12\'\n\x06\x66ilter\x18\x04 \x01(\x0b\x32\x17.runstore.v1.FeedFilter\x12\x35\n\x12heartbeat_interval\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x12\n\nallow_gaps\x18\x06 \x01(\x08\"\xab\x01\n\x12\x46ollowFeedResponse\x12)\n\x07\x65ntries\x18\x01 \x01(\x0b\x32\x16.runstore.v1.FeedBatchH\x00\x12.\n\tcaught_up\x18\x02 \x01(\x0b\x32\x19.runstore.v1.FeedCaughtUpH\x00\x12/\n\theartbeat\x18\x03 \x01(\x0b\x32\x1a.runstore.v1.FeedHeartbeatH\x00\x42\t\n\x07message\"4\n\tFeedBatch\x12\'\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x16.runstore.v1.FeedEntry\" \n\x0c\x46\x65\x65\x64\x43\x61ughtUp\x12\x10\n\x08position\x18\x01 \x01(\x03\"!\n\rFeedHeartbeat\x12\x10\n\x08position\x18\x01 \x01(\x03\"L\n\x15\x43ommitPositionRequest\x12\x0f\n\x07project\x18\x01 \x01(\t\x12\x10\n\x08\x63onsumer\x18\x02 \x01(\t\x12\x10\n\x08position\x18\x03 \x01(\x03\"A\n\x16\x43ommitPositionResponse\x12\'\n\x08\x63onsumer\x18\x01 \x01(\x0b\x32\x15.runstore.v1.Consumer\"7\n\x12GetConsumerRequest\x12\x0f\n\x07project\x18\x01 \x01(\t\x12\x10\n\x08\x63onsumer\x18\x02 \x01(\t\">\n\x13GetConsumerResponse\x12\'\n\x08\x63onsumer\x18\x01 \x01(\x0b\x32\x15.runstore.v1.Consumer\"N\n\x14ListConsumersRequest\x12\x0f\n\x07project\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"Z\n\x15ListConsumersResponse\x12(\n\tconsumers\x18\x01 \x03(\x0b\x32\x15.runstore.v1.Consumer\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"K\n\x14ResetConsumerRequest\x12\x0f\n\x07project\x18\x01 \x01(\t\x12\x10\n\x08\x63onsumer\x18\x02 \x01(\t\x12\x10\n\x08position\x18\x03 \x01(\x03\"@\n\x15ResetConsumerResponse\x12\'\n\x08\x63onsumer\x18\x01 \x01(\x0b\x32\x15.runstore.v1.Consumer2\x84\x04\n\x0b\x46\x65\x65\x64Service\x12G\n\x08ReadFeed\x12\x1c.runstore.v1.ReadFeedRequest\x1a\x1d.runstore.v1.ReadFeedResponse\x12O\n\nFollowFeed\x12\x1e.runstore.v1.FollowFeedRequest\x1a\x1f.runstore.v1.FollowFeedResponse0\x01\x12Y\n\x0e\x43ommitPosition\x12\".runstore.v1.CommitPositionRequest\x1a#.runstore.v1.CommitPositionResponse\x12P\n\x0bGetConsumer\x12\x1f.runstore.v1.GetConsumerRequest\x1a .runstore.v1.GetConsumerResponse\x12V\n\rListConsumers\x12!.runstore.v1.ListConsumersRequest\x1a\".runstore.v1.ListConsumersResponse\x12V\n\rResetConsumer\x12!.runstore.v1.ResetConsumerRequest\x1a\".runstore.v1.ResetConsumerResponseB\x87\x01\n\x0f\x63om.runstore.v1B\x10\x46\x65\x65\x64ServiceProtoP\x01Z5github.com/runstore/runstore/clients/go/v1;runstorev1\xaa\x02\x0bRunstore.V1\xca\x02\x0bRunstore\\V1\xea\x02\x0cRunstore::V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -24,36 +24,36 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'runstore.v1.feed_service_pb
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\017com.runstore.v1B\020FeedServiceProtoP\001Z5github.com/runstore/runstore/clients/go/v1;runstorev1\252\002\013Runstore.V1\312\002\013Runstore\\V1\352\002\014Runstore::V1'
-  _globals['_READFEEDREQUEST']._serialized_start=103
-  _globals['_READFEEDREQUEST']._serialized_end=220
-  _globals['_READFEEDRESPONSE']._serialized_start=222
-  _globals['_READFEEDRESPONSE']._serialized_end=327
-  _globals['_FOLLOWFEEDREQUEST']._serialized_start=330
-  _globals['_FOLLOWFEEDREQUEST']._serialized_end=503
-  _globals['_FOLLOWFEEDRESPONSE']._serialized_start=506
-  _globals['_FOLLOWFEEDRESPONSE']._serialized_end=677
-  _globals['_FEEDBATCH']._serialized_start=679
-  _globals['_FEEDBATCH']._serialized_end=731
-  _globals['_FEEDCAUGHTUP']._serialized_start=733
-  _globals['_FEEDCAUGHTUP']._serialized_end=765
-  _globals['_FEEDHEARTBEAT']._serialized_start=767
-  _globals['_FEEDHEARTBEAT']._serialized_end=800
-  _globals['_COMMITPOSITIONREQUEST']._serialized_start=802
-  _globals['_COMMITPOSITIONREQUEST']._serialized_end=878
-  _globals['_COMMITPOSITIONRESPONSE']._serialized_start=880
-  _globals['_COMMITPOSITIONRESPONSE']._serialized_end=945
-  _globals['_GETCONSUMERREQUEST']._serialized_start=947
-  _globals['_GETCONSUMERREQUEST']._serialized_end=1002
-  _globals['_GETCONSUMERRESPONSE']._serialized_start=1004
-  _globals['_GETCONSUMERRESPONSE']._serialized_end=1066
-  _globals['_LISTCONSUMERSREQUEST']._serialized_start=1068
-  _globals['_LISTCONSUMERSREQUEST']._serialized_end=1146
-  _globals['_LISTCONSUMERSRESPONSE']._serialized_start=1148
-  _globals['_LISTCONSUMERSRESPONSE']._serialized_end=1238
-  _globals['_RESETCONSUMERREQUEST']._serialized_start=1240
-  _globals['_RESETCONSUMERREQUEST']._serialized_end=1315
-  _globals['_RESETCONSUMERRESPONSE']._serialized_start=1317
-  _globals['_RESETCONSUMERRESPONSE']._serialized_end=1381
-  _globals['_FEEDSERVICE']._serialized_start=1384
-  _globals['_FEEDSERVICE']._serialized_end=1900
+  _globals['_READFEEDREQUEST']._serialized_start=104
+  _globals['_READFEEDREQUEST']._serialized_end=241
+  _globals['_READFEEDRESPONSE']._serialized_start=243
+  _globals['_READFEEDRESPONSE']._serialized_end=348
+  _globals['_FOLLOWFEEDREQUEST']._serialized_start=351
+  _globals['_FOLLOWFEEDREQUEST']._serialized_end=544
+  _globals['_FOLLOWFEEDRESPONSE']._serialized_start=547
+  _globals['_FOLLOWFEEDRESPONSE']._serialized_end=718
+  _globals['_FEEDBATCH']._serialized_start=720
+  _globals['_FEEDBATCH']._serialized_end=772
+  _globals['_FEEDCAUGHTUP']._serialized_start=774
+  _globals['_FEEDCAUGHTUP']._serialized_end=806
+  _globals['_FEEDHEARTBEAT']._serialized_start=808
+  _globals['_FEEDHEARTBEAT']._serialized_end=841
+  _globals['_COMMITPOSITIONREQUEST']._serialized_start=843
+  _globals['_COMMITPOSITIONREQUEST']._serialized_end=919
+  _globals['_COMMITPOSITIONRESPONSE']._serialized_start=921
+  _globals['_COMMITPOSITIONRESPONSE']._serialized_end=986
+  _globals['_GETCONSUMERREQUEST']._serialized_start=988
+  _globals['_GETCONSUMERREQUEST']._serialized_end=1043
+  _globals['_GETCONSUMERRESPONSE']._serialized_start=1045
+  _globals['_GETCONSUMERRESPONSE']._serialized_end=1107
+  _globals['_LISTCONSUMERSREQUEST']._serialized_start=1109
+  _globals['_LISTCONSUMERSREQUEST']._serialized_end=1187
+  _globals['_LISTCONSUMERSRESPONSE']._serialized_start=1189
+  _globals['_LISTCONSUMERSRESPONSE']._serialized_end=1279
+  _globals['_RESETCONSUMERREQUEST']._serialized_start=1281
+  _globals['_RESETCONSUMERREQUEST']._serialized_end=1356
+  _globals['_RESETCONSUMERRESPONSE']._serialized_start=1358
+  _globals['_RESETCONSUMERRESPONSE']._serialized_end=1422
+  _globals['_FEEDSERVICE']._serialized_start=1425
+  _globals['_FEEDSERVICE']._serialized_end=1941
 # @@protoc_insertion_point(module_scope)

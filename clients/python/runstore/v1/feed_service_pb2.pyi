@@ -30,6 +30,7 @@ class ReadFeedRequest(_message.Message):
     FROM_POSITION_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     FILTER_FIELD_NUMBER: _builtins.int
+    ALLOW_GAPS_FIELD_NUMBER: _builtins.int
     project: _builtins.str
     """The tenant.
     Bounds: 0..200 characters: letters, digits and ._-/:@+~, a letter or digit first.
@@ -43,6 +44,10 @@ class ReadFeedRequest(_message.Message):
     MiB or the filter has examined many entries; it may be empty although the feed continues.
     Bounds: 0..1000.
     """
+    allow_gaps: _builtins.bool
+    """Whether to leave out entries whose events are archived; else the first of them is
+    EVENTS_ARCHIVED.
+    """
     @_builtins.property
     def filter(self) -> _feed_pb2.FeedFilter:
         """Which entries to return."""
@@ -54,10 +59,11 @@ class ReadFeedRequest(_message.Message):
         from_position: _builtins.int = ...,
         page_size: _builtins.int = ...,
         filter: _feed_pb2.FeedFilter | None = ...,
+        allow_gaps: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter", "from_position", b"from_position", "page_size", b"page_size", "project", b"project"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allow_gaps", b"allow_gaps", "filter", b"filter", "from_position", b"from_position", "page_size", b"page_size", "project", b"project"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -110,6 +116,7 @@ class FollowFeedRequest(_message.Message):
     CONSUMER_FIELD_NUMBER: _builtins.int
     FILTER_FIELD_NUMBER: _builtins.int
     HEARTBEAT_INTERVAL_FIELD_NUMBER: _builtins.int
+    ALLOW_GAPS_FIELD_NUMBER: _builtins.int
     project: _builtins.str
     """The tenant.
     Bounds: 0..200 characters: letters, digits and ._-/:@+~, a letter or digit first.
@@ -123,6 +130,10 @@ class FollowFeedRequest(_message.Message):
     """Start after this consumer's committed position, or at the beginning if it has not committed
     yet. Following commits nothing.
     Bounds: 0..200 characters.
+    """
+    allow_gaps: _builtins.bool
+    """Whether to leave out entries whose events are archived; else the first of them is
+    EVENTS_ARCHIVED.
     """
     @_builtins.property
     def filter(self) -> _feed_pb2.FeedFilter:
@@ -142,10 +153,11 @@ class FollowFeedRequest(_message.Message):
         consumer: _builtins.str = ...,
         filter: _feed_pb2.FeedFilter | None = ...,
         heartbeat_interval: _duration_pb2.Duration | None = ...,
+        allow_gaps: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter", "heartbeat_interval", b"heartbeat_interval"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["consumer", b"consumer", "filter", b"filter", "from_position", b"from_position", "heartbeat_interval", b"heartbeat_interval", "project", b"project"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allow_gaps", b"allow_gaps", "consumer", b"consumer", "filter", b"filter", "from_position", b"from_position", "heartbeat_interval", b"heartbeat_interval", "project", b"project"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

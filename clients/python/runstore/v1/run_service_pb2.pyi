@@ -967,6 +967,7 @@ class ListEventsRequest(_message.Message):
     FROM_SEQ_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     FILTER_FIELD_NUMBER: _builtins.int
+    READ_ARCHIVE_FIELD_NUMBER: _builtins.int
     project: _builtins.str
     """The tenant.
     Bounds: 0..200 characters: letters, digits and ._-/:@+~, a letter or digit first.
@@ -984,6 +985,10 @@ class ListEventsRequest(_message.Message):
     MiB, but has at least one event.
     Bounds: 0..1000.
     """
+    read_archive: _builtins.bool
+    """Whether events that are archived are read from there, which takes longer; else they are
+    EVENTS_ARCHIVED. An archive that is not what was written is ARCHIVE_INVALID.
+    """
     @_builtins.property
     def filter(self) -> _events_pb2.EventFilter:
         """Which events to return."""
@@ -996,10 +1001,11 @@ class ListEventsRequest(_message.Message):
         from_seq: _builtins.int = ...,
         page_size: _builtins.int = ...,
         filter: _events_pb2.EventFilter | None = ...,
+        read_archive: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter", "from_seq", b"from_seq", "page_size", b"page_size", "project", b"project", "run_id", b"run_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter", "from_seq", b"from_seq", "page_size", b"page_size", "project", b"project", "read_archive", b"read_archive", "run_id", b"run_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1050,6 +1056,7 @@ class StreamEventsRequest(_message.Message):
     FOLLOW_FIELD_NUMBER: _builtins.int
     WAIT_FOR_RUN_FIELD_NUMBER: _builtins.int
     HEARTBEAT_INTERVAL_FIELD_NUMBER: _builtins.int
+    READ_ARCHIVE_FIELD_NUMBER: _builtins.int
     project: _builtins.str
     """The tenant.
     Bounds: 0..200 characters: letters, digits and ._-/:@+~, a letter or digit first.
@@ -1068,6 +1075,10 @@ class StreamEventsRequest(_message.Message):
     wait_for_run: _builtins.bool
     """True to wait for a run that does not exist yet instead of failing with RUN_NOT_FOUND; one that
     was deleted fails. Requires `follow`.
+    """
+    read_archive: _builtins.bool
+    """Whether events that are archived are read from there, which takes longer; else they are
+    EVENTS_ARCHIVED. An archive that is not what was written is ARCHIVE_INVALID.
     """
     @_builtins.property
     def filter(self) -> _events_pb2.EventFilter:
@@ -1090,10 +1101,11 @@ class StreamEventsRequest(_message.Message):
         follow: _builtins.bool = ...,
         wait_for_run: _builtins.bool = ...,
         heartbeat_interval: _duration_pb2.Duration | None = ...,
+        read_archive: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter", "heartbeat_interval", b"heartbeat_interval"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter", "follow", b"follow", "from_seq", b"from_seq", "heartbeat_interval", b"heartbeat_interval", "project", b"project", "run_id", b"run_id", "wait_for_run", b"wait_for_run"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter", "follow", b"follow", "from_seq", b"from_seq", "heartbeat_interval", b"heartbeat_interval", "project", b"project", "read_archive", b"read_archive", "run_id", b"run_id", "wait_for_run", b"wait_for_run"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -2053,6 +2065,7 @@ class VerifyRunRequest(_message.Message):
     RUN_ID_FIELD_NUMBER: _builtins.int
     FROM_SEQ_FIELD_NUMBER: _builtins.int
     MAX_EVENTS_FIELD_NUMBER: _builtins.int
+    READ_ARCHIVE_FIELD_NUMBER: _builtins.int
     project: _builtins.str
     """The tenant.
     Bounds: 0..200 characters: letters, digits and ._-/:@+~, a letter or digit first.
@@ -2070,6 +2083,10 @@ class VerifyRunRequest(_message.Message):
     slices.
     Bounds: 0..1000000.
     """
+    read_archive: _builtins.bool
+    """Whether events that are archived are read from there, which takes longer; else they are
+    EVENTS_ARCHIVED. An archive that is not what was written is ARCHIVE_INVALID.
+    """
     def __init__(
         self,
         *,
@@ -2077,10 +2094,11 @@ class VerifyRunRequest(_message.Message):
         run_id: _builtins.str = ...,
         from_seq: _builtins.int = ...,
         max_events: _builtins.int = ...,
+        read_archive: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["from_seq", b"from_seq", "max_events", b"max_events", "project", b"project", "run_id", b"run_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["from_seq", b"from_seq", "max_events", b"max_events", "project", b"project", "read_archive", b"read_archive", "run_id", b"run_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -2175,6 +2193,7 @@ class ReplayRunRequest(_message.Message):
     AT_SEQ_FIELD_NUMBER: _builtins.int
     NAMESPACE_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    READ_ARCHIVE_FIELD_NUMBER: _builtins.int
     project: _builtins.str
     """The tenant.
     Bounds: 0..200 characters: letters, digits and ._-/:@+~, a letter or digit first.
@@ -2195,6 +2214,10 @@ class ReplayRunRequest(_message.Message):
     """Maximum number of events to return; 0 means 100.
     Bounds: 0..1000.
     """
+    read_archive: _builtins.bool
+    """Whether events that are archived are read from there, which takes longer; else they are
+    EVENTS_ARCHIVED. An archive that is not what was written is ARCHIVE_INVALID.
+    """
     def __init__(
         self,
         *,
@@ -2203,10 +2226,11 @@ class ReplayRunRequest(_message.Message):
         at_seq: _builtins.int | None = ...,
         namespace: _builtins.str = ...,
         page_size: _builtins.int = ...,
+        read_archive: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_at_seq", b"_at_seq", "at_seq", b"at_seq"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_at_seq", b"_at_seq", "at_seq", b"at_seq", "namespace", b"namespace", "page_size", b"page_size", "project", b"project", "run_id", b"run_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_at_seq", b"_at_seq", "at_seq", b"at_seq", "namespace", b"namespace", "page_size", b"page_size", "project", b"project", "read_archive", b"read_archive", "run_id", b"run_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__at_seq: _TypeAlias = _typing.Literal["at_seq"]  # noqa: Y015
     _WhichOneofArgType__at_seq: _TypeAlias = _typing.Literal["_at_seq", b"_at_seq"]  # noqa: Y015

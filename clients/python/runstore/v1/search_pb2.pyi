@@ -315,7 +315,7 @@ class SearchHit(_message.Message):
 
     @_builtins.property
     def event(self) -> _events_pb2.Event:
-        """The event, if `with_events` was set."""
+        """The event, if `with_events` was set; unset if it is archived."""
 
     def __init__(
         self,

@@ -71,5 +71,6 @@ class FeedFields(TypedDict, total=False):
 class FollowFields(FeedFields, total=False):
     """The options of following the feed other than its start; as for a stream of events."""
 
+    allow_gaps: bool
     heartbeat_seconds: float
     patience_seconds: float

@@ -12,6 +12,7 @@ class RemovalKind(WordEnum):
     """What is removed."""
 
     RUN = 1
+    EVENTS = 2
     SNAPSHOTS = 3
     ARTIFACTS = 4
     SEARCH_TEXT = 5

@@ -13,6 +13,7 @@ class StreamFields(FilterFields, total=False):
     """The options of a stream other than its start; see `StreamQuery`."""
 
     wait_for_run: bool
+    read_archive: bool
     heartbeat_seconds: float
     patience_seconds: float
 
@@ -29,6 +30,8 @@ class StreamQuery:
     node_ids: Sequence[str] = ()
     tags: Sequence[str] = ()
     wait_for_run: bool = False
+    read_archive: bool = False
+    """Whether events that are archived are read from there; else they raise `EventsArchived`."""
     heartbeat_seconds: float = 10.0
     patience_seconds: float = 60.0
     """How long attempts may keep failing before an error is raised, counted from the first failure

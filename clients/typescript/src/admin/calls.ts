@@ -6,7 +6,7 @@ import { AdminService } from "../gen/runstore/v1/admin_service_pb.js";
 import { pages } from "../transport/answers.js";
 import type { Connection } from "../transport/connection.js";
 import { checkCallOptions, type CallOptions } from "../transport/options.js";
-import * as check from "../values/arguments.js";
+import * as archiving from "./archives.js";
 import * as erasing from "./erasures.js";
 import * as holding from "./holds.js";
 import * as owning from "./owners.js";
@@ -19,12 +19,12 @@ const { method } = AdminService;
 
 /** What is seen to in a project, or for the server itself, and its records. Made by `Client.admin`. */
 export class Admin {
-  readonly #connection: Connection;
+  readonly #send: Connection["send"];
   readonly #project: string;
 
   /** @internal */
   constructor(connection: Connection, project: string) {
-    this.#connection = connection;
+    this.#send = connection.send.bind(connection);
     this.#project = project;
   }
 
@@ -41,7 +41,7 @@ export class Admin {
   /** Who the server takes the client for, and what it may do. */
   async whoAmI(options: CallOptions = {}): Promise<values.Caller> {
     checkCallOptions(options);
-    return values.callerValue(await this.#connection.send(method.whoAmI, {}, options));
+    return values.callerValue(await this.#send(method.whoAmI, {}, options));
   }
 
   /** Yield the projects that have runs or configs and that the client has a grant for, by name. */
@@ -49,7 +49,7 @@ export class Admin {
     checkCallOptions(options);
     const request = { pageSize: PAGE_SIZE };
     return pages(
-      (pageToken) => this.#connection.send(method.listProjects, { ...request, pageToken }, options),
+      (pageToken) => this.#send(method.listProjects, { ...request, pageToken }, options),
       (page) => page.projects,
     );
   }
@@ -66,14 +66,14 @@ export class Admin {
     options: owning.CreateTokenOptions = {},
   ): Promise<values.NewToken> {
     const request = owning.createRequest(this.#project, name, grants, options);
-    return values.newTokenValue(await this.#connection.send(method.createToken, request, options));
+    return values.newTokenValue(await this.#send(method.createToken, request, options));
   }
 
   /** Yield tokens, newest first, those that have ended among them. */
   tokens(options: owning.OwnerOptions = {}): AsyncGenerator<values.Token, void, undefined> {
     const request = { ...owning.ownerRequest(this.#project, options), pageSize: PAGE_SIZE };
     return pages(
-      (pageToken) => this.#connection.send(method.listTokens, { ...request, pageToken }, options),
+      (pageToken) => this.#send(method.listTokens, { ...request, pageToken }, options),
       (page) => page.tokens.map(values.tokenValue),
     );
   }
@@ -88,9 +88,7 @@ export class Admin {
     options: owning.RevokeTokenOptions = {},
   ): Promise<values.Token> {
     const request = owning.revokeRequest(this.#project, tokenId, options);
-    return values.tokenValue(
-      (await this.#connection.send(method.revokeToken, request, options)).token,
-    );
+    return values.tokenValue((await this.#send(method.revokeToken, request, options)).token);
   }
 
   /** Replace all limits of the project; those that are left out are none. */
@@ -99,26 +97,21 @@ export class Admin {
     options: owning.SetLimitsOptions = {},
   ): Promise<values.Limits> {
     const request = owning.setLimitsRequest(this.#project, limits, options);
-    return values.limitsValue(
-      (await this.#connection.send(method.setLimits, request, options)).limits,
-    );
+    return values.limitsValue((await this.#send(method.setLimits, request, options)).limits);
   }
 
   /** The limits of the project; all 0 if none were ever set. */
   async limits(options: CallOptions = {}): Promise<values.ProjectLimits> {
     checkCallOptions(options);
     const request = { project: this.#project };
-    return values.projectLimitsValue(
-      await this.#connection.send(method.getLimits, request, options),
-    );
+    return values.projectLimitsValue(await this.#send(method.getLimits, request, options));
   }
 
   /** Yield the records of what was done or refused, greatest number first. */
   records(options: owning.OwnerOptions = {}): AsyncGenerator<values.AdminRecord, void, undefined> {
     const request = { ...owning.ownerRequest(this.#project, options), pageSize: PAGE_SIZE };
     return pages(
-      (pageToken) =>
-        this.#connection.send(method.listAdminRecords, { ...request, pageToken }, options),
+      (pageToken) => this.#send(method.listAdminRecords, { ...request, pageToken }, options),
       (page) => page.records.map(values.recordValue),
     );
   }
@@ -129,7 +122,7 @@ export class Admin {
   ): Promise<values.RecordVerification> {
     const request = owning.verifyRequest(this.#project, options);
     return values.recordVerificationValue(
-      await this.#connection.send(method.verifyAdminRecords, request, options),
+      await this.#send(method.verifyAdminRecords, request, options),
     );
   }
 
@@ -141,9 +134,7 @@ export class Admin {
    */
   async placeHold(reason: string, options: holding.PlaceHoldOptions): Promise<holding.Hold> {
     const request = holding.placeRequest(this.#project, reason, options);
-    return holding.holdValue(
-      (await this.#connection.send(method.placeHold, request, options)).hold,
-    );
+    return holding.holdValue((await this.#send(method.placeHold, request, options)).hold);
   }
 
   /** End a hold for good, or return one that was released before. Rejects with `HoldNotFound`. */
@@ -152,16 +143,14 @@ export class Admin {
     options: holding.ReleaseHoldOptions = {},
   ): Promise<holding.Hold> {
     const request = holding.releaseRequest(this.#project, holdId, options);
-    return holding.holdValue(
-      (await this.#connection.send(method.releaseHold, request, options)).hold,
-    );
+    return holding.holdValue((await this.#send(method.releaseHold, request, options)).hold);
   }
 
   /** Yield the holds of the project, or those that hold a run, newest first. */
   holds(options: holding.ListHoldsOptions = {}): AsyncGenerator<holding.Hold, void, undefined> {
     const request = { ...holding.listHoldsRequest(this.#project, options), pageSize: PAGE_SIZE };
     return pages(
-      (pageToken) => this.#connection.send(method.listHolds, { ...request, pageToken }, options),
+      (pageToken) => this.#send(method.listHolds, { ...request, pageToken }, options),
       (page) => page.holds.map(holding.holdValue),
     );
   }
@@ -180,9 +169,7 @@ export class Admin {
     options: removing.DeleteRunOptions = {},
   ): Promise<removing.Removal> {
     const request = removing.deleteRequest(this.#project, runId, reason, options);
-    return removing.removalValue(
-      (await this.#connection.send(method.deleteRun, request, options)).removal,
-    );
+    return removing.removalValue((await this.#send(method.deleteRun, request, options)).removal);
   }
 
   /**
@@ -197,7 +184,7 @@ export class Admin {
       pageSize: PAGE_SIZE,
     };
     return pages(
-      (pageToken) => this.#connection.send(method.listRemovals, { ...request, pageToken }, options),
+      (pageToken) => this.#send(method.listRemovals, { ...request, pageToken }, options),
       (page) => page.removals.map(removing.removalValue),
     );
   }
@@ -214,9 +201,7 @@ export class Admin {
     options: erasing.EraseOptions = {},
   ): Promise<erasing.Erasure> {
     const request = erasing.eraseEventsRequest(this.#project, runId, seqs, reason, options);
-    return erasing.erasureValue(
-      (await this.#connection.send(method.eraseEvents, request, options)).erasure,
-    );
+    return erasing.erasureValue((await this.#send(method.eraseEvents, request, options)).erasure);
   }
 
   /** Erase likewise every event that names a subject, in the runs that do so now; it is not kept. */
@@ -226,19 +211,13 @@ export class Admin {
     options: erasing.EraseOptions = {},
   ): Promise<erasing.Erasure> {
     const request = erasing.eraseSubjectRequest(this.#project, subject, reason, options);
-    return erasing.erasureValue(
-      (await this.#connection.send(method.eraseSubject, request, options)).erasure,
-    );
+    return erasing.erasureValue((await this.#send(method.eraseSubject, request, options)).erasure);
   }
 
   /** An erasure as far as it has come. Rejects with `ErasureNotFound`. */
   async erasure(erasureId: string, options: CallOptions = {}): Promise<erasing.Erasure> {
-    check.text(erasureId, "erasureId");
-    checkCallOptions(options);
-    const request = { project: this.#project, erasureId };
-    return erasing.erasureValue(
-      (await this.#connection.send(method.getErasure, request, options)).erasure,
-    );
+    const request = erasing.erasureRequest(this.#project, erasureId, options);
+    return erasing.erasureValue((await this.#send(method.getErasure, request, options)).erasure);
   }
 
   /**
@@ -254,9 +233,7 @@ export class Admin {
     options: retaining.PolicyOptions = {},
   ): Promise<retaining.Policy> {
     const request = retaining.putPolicyRequest(this.#project, policy, reason, options);
-    return retaining.policyValue(
-      (await this.#connection.send(method.putPolicy, request, options)).policy,
-    );
+    return retaining.policyValue((await this.#send(method.putPolicy, request, options)).policy);
   }
 
   /** Yield the policies of the project, by name. */
@@ -264,7 +241,7 @@ export class Admin {
     checkCallOptions(options);
     const request = { project: this.#project, pageSize: PAGE_SIZE };
     return pages(
-      (pageToken) => this.#connection.send(method.listPolicies, { ...request, pageToken }, options),
+      (pageToken) => this.#send(method.listPolicies, { ...request, pageToken }, options),
       (page) => page.policies.map(retaining.policyValue),
     );
   }
@@ -279,7 +256,7 @@ export class Admin {
     options: retaining.PolicyOptions = {},
   ): Promise<void> {
     const request = retaining.deletePolicyRequest(this.#project, name, reason, options);
-    await this.#connection.send(method.deletePolicy, request, options);
+    await this.#send(method.deletePolicy, request, options);
   }
 
   /**
@@ -291,8 +268,33 @@ export class Admin {
     options: CallOptions = {},
   ): Promise<retaining.RetentionPreview> {
     const request = retaining.previewRequest(this.#project, policy, options);
-    return retaining.previewValue(
-      await this.#connection.send(method.previewRetention, request, options),
-    );
+    return retaining.previewValue(await this.#send(method.previewRetention, request, options));
+  }
+
+  /**
+   * Move the events of a run that has ended to the object store. It resolves once that is decided;
+   * repeated with its `requestId`, to how far it has come. Rejects as `deleteRun` does, and with
+   * `ArchiveNotFound` if the run has no events of its own.
+   */
+  async archiveRun(
+    runId: string,
+    reason: string,
+    options: archiving.ArchiveRunOptions = {},
+  ): Promise<archiving.Archive> {
+    const request = archiving.archiveRequest(this.#project, runId, reason, options);
+    return archiving.archiveValue((await this.#send(method.archiveRun, request, options)).archive);
+  }
+
+  /**
+   * Put a run's archived events back into the database as they were, all or none. Rejects with
+   * `ArchiveNotFound` if it has none, and `ArchiveInvalid` if something has changed them.
+   */
+  async restoreRun(
+    runId: string,
+    reason: string,
+    options: archiving.RestoreRunOptions = {},
+  ): Promise<archiving.Archive> {
+    const request = archiving.restoreRequest(this.#project, runId, reason, options);
+    return archiving.archiveValue((await this.#send(method.restoreRun, request, options)).archive);
   }
 }

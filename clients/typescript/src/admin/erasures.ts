@@ -2,7 +2,7 @@
 
 import { ErasureState, type Erasure as ErasureMessage } from "../gen/runstore/v1/admin_pb.js";
 import { present } from "../transport/answers.js";
-import { CALL_OPTIONS, type CallOptions } from "../transport/options.js";
+import { CALL_OPTIONS, checkCallOptions, type CallOptions } from "../transport/options.js";
 import * as check from "../values/arguments.js";
 import { newId } from "../values/ids.js";
 import { int64, safeNumber, type Int64 } from "../values/numbers.js";
@@ -84,6 +84,12 @@ export function eraseSubjectRequest(
   check.text(reason, "reason");
   checkErase(options);
   return { project, subject, reason, requestId: options.requestId || newId() };
+}
+
+export function erasureRequest(project: string, erasureId: string, options: CallOptions) {
+  check.text(erasureId, "erasureId");
+  checkCallOptions(options);
+  return { project, erasureId };
 }
 
 const printedErasure = printing<Erasure>({ state: ["ErasureState", ErasureState] });

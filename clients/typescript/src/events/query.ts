@@ -37,6 +37,8 @@ export interface ListEventsOptions extends EventFilter, CallOptions {
   readonly fromSeq?: Int64;
   /** Events on the page, 1 to 1000; 100. */
   readonly pageSize?: number;
+  /** Whether to read events that are archived; else they reject with `EventsArchived`. */
+  readonly readArchive?: boolean;
 }
 
 const checkOptions = check.object<ListEventsOptions>("options", {
@@ -44,6 +46,7 @@ const checkOptions = check.object<ListEventsOptions>("options", {
   ...EVENT_FILTER,
   fromSeq: check.int64,
   pageSize: check.int32,
+  readArchive: check.flag,
 });
 
 /** A page of events; `nextFromSeq` is 0 if the page reached the run's end. */
@@ -71,6 +74,7 @@ export async function eventPage(
     fromSeq: int64(options.fromSeq ?? 1),
     pageSize: options.pageSize ?? 100,
     filter: filterMessage(options),
+    readArchive: options.readArchive ?? false,
   };
   const page = await connection.send(RunService.method.listEvents, request, options);
   return {
@@ -86,12 +90,13 @@ export async function* allEvents(
   run: RunRef,
   { firstEvents, nextFromSeq }: FirstEvents,
   lastSeq = Infinity,
+  readArchive = false,
 ): AsyncGenerator<Event, void, undefined> {
   yield* firstEvents;
   let fromSeq = nextFromSeq;
   while (fromSeq && fromSeq <= lastSeq) {
     const pageSize = Math.min(LARGEST_PAGE, lastSeq - fromSeq + 1);
-    const page = await eventPage(connection, run, { fromSeq, pageSize });
+    const page = await eventPage(connection, run, { fromSeq, pageSize, readArchive });
     yield* page.events;
     fromSeq = page.nextFromSeq;
   }

@@ -31,6 +31,8 @@ export interface StreamOptions extends EventFilter {
   readonly follow?: boolean;
   /** Whether to wait for a run that does not exist yet; requires `follow`. */
   readonly waitForRun?: boolean;
+  /** Whether to read events that are archived; else they reject with `EventsArchived`. */
+  readonly readArchive?: boolean;
   /** How often an idle stream sends a heartbeat; after three times that it is reopened. */
   readonly heartbeatMs?: number;
   /** How long to retry, from the first failure after a message, before rejecting; 60 seconds. */
@@ -44,6 +46,7 @@ const checkOptions = check.object<StreamOptions>("options", {
   fromSeq: check.int64,
   follow: check.flag,
   waitForRun: check.flag,
+  readArchive: check.flag,
   heartbeatMs: check.finiteMilliseconds,
   patienceMs: check.milliseconds,
   signal: check.abortSignal,
@@ -100,6 +103,7 @@ export class EventStream {
       filter: filterMessage(this.#options),
       follow: this.#options.follow ?? false,
       waitForRun: this.#options.waitForRun ?? false,
+      readArchive: this.#options.readArchive ?? false,
       heartbeatInterval: duration(Math.round(this.#heartbeatMs * 1000)),
     };
   }

@@ -49,6 +49,7 @@ export class Feed {
       fromPosition: int64(options.fromPosition ?? 0),
       pageSize: options.pageSize ?? 100,
       filter: filterMessage(options),
+      allowGaps: options.allowGaps ?? false,
     };
     const page = await this.#connection.send(FeedService.method.readFeed, request, options);
     return {

@@ -17,6 +17,8 @@ export interface ReadFeedOptions extends FeedFilter, CallOptions {
   readonly fromPosition?: Int64;
   /** Entries on the page, 1 to 1000; 100. */
   readonly pageSize?: number;
+  /** Whether to leave archived events out; else they reject with `EventsArchived`. */
+  readonly allowGaps?: boolean;
 }
 
 export const FEED_FILTER: check.Checks<FeedFilter> = {
@@ -30,6 +32,7 @@ export const checkRead = check.object<ReadFeedOptions>("options", {
   ...FEED_FILTER,
   fromPosition: check.int64,
   pageSize: check.int32,
+  allowGaps: check.flag,
 });
 
 export function filterMessage(filter: FeedFilter) {

@@ -21,6 +21,8 @@ export interface FollowFeedOptions extends FeedFilter {
   readonly fromPosition?: Int64;
   /** Start after the position that this consumer has committed. Following commits nothing. */
   readonly consumer?: string;
+  /** Whether to leave archived events out; else they reject with `EventsArchived`. */
+  readonly allowGaps?: boolean;
   /** How often an idle stream sends a heartbeat; after three times that it is reopened. */
   readonly heartbeatMs?: number;
   /** How long to retry, from the first failure after a message, before rejecting; 60 seconds. */
@@ -33,6 +35,7 @@ const checkOptions = check.object<FollowFeedOptions>("options", {
   ...FEED_FILTER,
   fromPosition: check.int64,
   consumer: check.text,
+  allowGaps: check.flag,
   heartbeatMs: check.finiteMilliseconds,
   patienceMs: check.milliseconds,
   signal: check.abortSignal,
@@ -72,6 +75,7 @@ export class FeedStream {
       fromPosition: this.#nextPosition,
       consumer: this.#nextPosition ? "" : (this.#options.consumer ?? ""),
       filter: filterMessage(this.#options),
+      allowGaps: this.#options.allowGaps ?? false,
       heartbeatInterval: duration(Math.round(this.#heartbeatMs * 1000)),
     };
   }

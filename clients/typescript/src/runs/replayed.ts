@@ -5,13 +5,14 @@ import { eventValue, type Event } from "../events/values.js";
 import type { ReplayRunResponse } from "../gen/runstore/v1/run_service_pb.js";
 import { snapshotValue, type Snapshot } from "../snapshots/values.js";
 import { taskWriteValue, type TaskWrite } from "../snapshots/writes.js";
+import { present } from "../transport/answers.js";
 import type { Connection } from "../transport/connection.js";
 import { CALL_OPTIONS, type CallOptions } from "../transport/options.js";
 import * as check from "../values/arguments.js";
 import { safeNumber, type Int64 } from "../values/numbers.js";
 import { optionalPayload, type Payload } from "../values/payloads.js";
 import type { RunRef } from "../values/writers.js";
-import { configRefValue, type ConfigRef, type RunInfo } from "./values.js";
+import { configRefValue, runValue, type ConfigRef, type RunInfo } from "./values.js";
 
 /** Which moment of a run to read. */
 export interface ReplayOptions extends CallOptions {
@@ -21,6 +22,8 @@ export interface ReplayOptions extends CallOptions {
   readonly namespace?: string;
   /** How many events are fetched with the answer, 1 to 1000; 1000. */
   readonly pageSize?: number;
+  /** Whether to read events that are archived; else they reject with `EventsArchived`. */
+  readonly readArchive?: boolean;
 }
 
 export const checkReplay = check.object<ReplayOptions>("options", {
@@ -28,6 +31,7 @@ export const checkReplay = check.object<ReplayOptions>("options", {
   atSeq: check.int64,
   namespace: check.text,
   pageSize: check.int32,
+  readArchive: check.flag,
 });
 
 /** A version that a run is pinned to; the body is undefined if it is stored elsewhere. */
@@ -51,12 +55,19 @@ export class Replayed {
   readonly configs: readonly PinnedConfig[];
   readonly #connection: Connection;
   readonly #run: RunRef;
+  readonly #readArchive: boolean;
 
   /** @internal */
-  constructor(connection: Connection, run: RunRef, info: RunInfo, message: ReplayRunResponse) {
+  constructor(
+    connection: Connection,
+    run: RunRef,
+    message: ReplayRunResponse,
+    readArchive: boolean,
+  ) {
     this.#connection = connection;
+    this.#readArchive = readArchive;
     this.#run = run;
-    this.info = info;
+    this.info = runValue(present(message.run));
     this.atSeq = safeNumber(message.atSeq);
     this.snapshot = message.snapshot && snapshotValue(message.snapshot, message.taskWrites);
     this.taskWrites = message.taskWrites.map(taskWriteValue);
@@ -70,6 +81,6 @@ export class Replayed {
 
   /** Yield all events after the snapshot, up to `atSeq`. */
   events(): AsyncGenerator<Event, void, undefined> {
-    return allEvents(this.#connection, this.#run, this, this.atSeq);
+    return allEvents(this.#connection, this.#run, this, this.atSeq, this.#readArchive);
   }
 }

@@ -27,6 +27,8 @@ export interface Verification {
 export interface VerifyOptions extends CallOptions {
   /** How many events one call checks; 10000. */
   readonly sliceSize?: number;
+  /** Whether to read events that are archived; else they reject with `EventsArchived`. */
+  readonly readArchive?: boolean;
   /** Called with the result so far after each slice. */
   readonly onProgress?: (found: Verification) => void;
 }
@@ -34,6 +36,7 @@ export interface VerifyOptions extends CallOptions {
 const checkOptions = check.object<VerifyOptions>("options", {
   ...CALL_OPTIONS,
   sliceSize: check.int32,
+  readArchive: check.flag,
   onProgress: check.callback,
 });
 
@@ -54,6 +57,7 @@ export async function verify(
       runId: run.runId,
       fromSeq: int64(fromSeq),
       maxEvents: sliceSize,
+      readArchive: options.readArchive ?? false,
     };
     const answer = await connection.send(RunService.method.verifyRun, request, options);
     checkedEvents += safeNumber(answer.checkedEvents);

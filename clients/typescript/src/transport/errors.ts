@@ -44,6 +44,9 @@
  *     ├── RunOpen                  complete the run first
  *     ├── RunInUse                 a fork's history begins with it: see `forkRunId`
  *     ├── RunIdReserved            a run of this id was deleted: choose another
+ *     ├── EventsArchived           read the archive, or from `firstSeq` on
+ *     ├── ArchiveNotFound          the run is not archived
+ *     ├── ArchiveInvalid           an archive was changed: see `file` and `problem`
  *     ├── HoldNotFound
  *     ├── PolicyNotFound
  *     ├── ErasureNotFound

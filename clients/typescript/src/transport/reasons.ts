@@ -1,6 +1,7 @@
 /** Which reason of the contract is which error. */
 
 import type { ErrorReason } from "../gen/runstore/v1/errors_pb.js";
+import { ArchiveInvalid, ArchiveNotFound, EventsArchived } from "./archives.js";
 import {
   ArtifactIsLink,
   ArtifactNotFound,
@@ -93,6 +94,9 @@ export const BY_REASON: Readonly<Record<Reason, ErrorClass>> = {
   RUN_HELD: RunHeld,
   RUN_OPEN: RunOpen,
   RUN_IN_USE: RunInUse,
+  EVENTS_ARCHIVED: EventsArchived,
+  ARCHIVE_NOT_FOUND: ArchiveNotFound,
+  ARCHIVE_INVALID: ArchiveInvalid,
   RUN_ID_RESERVED: RunIdReserved,
   HOLD_NOT_FOUND: HoldNotFound,
   POLICY_NOT_FOUND: PolicyNotFound,

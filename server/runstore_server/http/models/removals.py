@@ -14,7 +14,7 @@ class RemovalModel(Described):
     """What was removed, in numbers and hashes, and how far that has come."""
 
     removal_id: str
-    kind: Literal["run", "snapshots", "artifacts", "search_text", "events_erased"]
+    kind: Literal["run", "events", "snapshots", "artifacts", "search_text", "events_erased"]
     state: Literal["removing", "done", "stopped"] = Field(
         description="How far it has come; of one that is stopped, the rest stays."
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import Depends
+from fastapi import Depends, Query
 from runstore.v1 import events_pb2
 from runstore_storage.contract.events import EventFilter
 
@@ -35,5 +35,11 @@ async def first_seq(
     return first_of("from_seq", from_seq, "fromSeq", alias)
 
 
+ReadArchive = Annotated[
+    bool,
+    Query(
+        description="Whether to read archived events, which takes longer; else they are refused."
+    ),
+]
 Selected = Annotated[EventFilter, Depends(event_filter)]
 FirstSeq = Annotated[int, Depends(first_seq)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import Depends
+from fastapi import Depends, Query
 from runstore.v1 import feed_pb2
 from runstore_storage.contract.feed import FeedFilter
 
@@ -37,5 +37,9 @@ async def first_position(
     return first_of("from_position", from_position, "fromPosition", alias)
 
 
+AllowGaps = Annotated[
+    bool,
+    Query(description="Whether to leave archived events out; else the first of them is refused."),
+]
 Selected = Annotated[FeedFilter, Depends(feed_filter)]
 FirstPosition = Annotated[int, Depends(first_position)]

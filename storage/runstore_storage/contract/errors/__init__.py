@@ -18,6 +18,9 @@ StorageError
 ├── RunOpen                the run has not ended, so nothing of it is removed
 ├── RunInUse               a fork's history begins with the run
 ├── RunIdReserved          a run of this id was deleted
+├── EventsArchived         events are read from the archive, if at all
+├── ArchiveNotFound        the run's events are in no archive
+├── ArchiveInvalid         an archive is not what was written
 ├── SeqAhead               a seq beyond the last event
 ├── ConsumerNotFound       no such consumer of the feed
 ├── PositionAhead          a position beyond the feed's last
@@ -47,6 +50,11 @@ from runstore_storage.contract.errors.admin import (
     HoldNotFound,
     PolicyNotFound,
     TokenNotFound,
+)
+from runstore_storage.contract.errors.archives import (
+    ArchiveInvalid,
+    ArchiveNotFound,
+    EventsArchived,
 )
 from runstore_storage.contract.errors.artifacts import (
     ArtifactIsLink,
@@ -96,6 +104,8 @@ from runstore_storage.contract.errors.runs import (
 )
 
 __all__ = [
+    "ArchiveInvalid",
+    "ArchiveNotFound",
     "ArtifactIsLink",
     "ArtifactNotFound",
     "ConfigLabelNotFound",
@@ -104,6 +114,7 @@ __all__ = [
     "ConsumerNotFound",
     "ContentMismatch",
     "ErasureNotFound",
+    "EventsArchived",
     "HoldNotFound",
     "IdempotencyMismatch",
     "LabelConflict",

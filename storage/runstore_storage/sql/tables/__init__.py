@@ -7,6 +7,7 @@ agree. Statements are written out in `sql/`, not made from these tables.
 
 from runstore_storage.sql.tables import (
     admin,
+    archives,
     artifacts,
     configs,
     erasures,
@@ -28,6 +29,7 @@ from runstore_storage.sql.tables.metadata import metadata
 
 __all__ = [
     "admin",
+    "archives",
     "artifacts",
     "configs",
     "erasures",

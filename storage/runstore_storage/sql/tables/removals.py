@@ -45,7 +45,7 @@ removals = Table(
     ),
     ForeignKeyConstraint(["run"], ["runs.run"], name="fk_removals_run"),
     ForeignKeyConstraint(["erasure"], ["erasure_requests.erasure"], name="fk_removals_erasure"),
-    CheckConstraint("kind IN (1, 3, 4, 5, 6)", name="ck_removals_kind"),
+    CheckConstraint("kind BETWEEN 1 AND 6", name="ck_removals_kind"),
     CheckConstraint("octet_length(birth) = 32", name="ck_removals_birth"),
     Index("ix_removals_run", "run"),
     Index("ix_removals_erasure", "erasure", "run", postgresql_where=text("erasure IS NOT NULL")),

@@ -109,6 +109,7 @@ run_heads = Table(
     Column("project", Text(collation="C")),
     time_column("updated_hour", nullable=True),
     Column("artifact_floor", BigInteger),
+    Column("archived_through", BigInteger, nullable=False, server_default="0"),
     PrimaryKeyConstraint("run", name="pk_run_heads"),
     ForeignKeyConstraint(["run"], ["runs.run"], name="fk_run_heads_run"),
     CheckConstraint("last_seq >= 0", name="ck_run_heads_last_seq"),
@@ -127,6 +128,7 @@ run_heads = Table(
         postgresql_where=text("completed_at IS NOT NULL"),
     ),
     Index("ix_run_heads_status", "project", "status", "run"),
+    Index("ix_run_heads_archived", "run", postgresql_where=text("archived_through > 0")),
 )
 
 requests = Table(

@@ -286,7 +286,7 @@ class AsyncThreads:
         ref, from_seq = self.ref(session.thread_id), session.seen_seq + 1
         where: FilterFields = {"types": calls.WRITERS_EVENTS}
         while True:
-            call = client_calls.events.list_events(ref, from_seq, 1, where)
+            call = client_calls.events.list_events(ref, from_seq, 1, False, where)
             page = await self._connection.send(call)
             if page.events:
                 found = page.events[0]

@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file runstore/v1/admin.proto.
  */
 export const file_runstore_v1_admin: GenFile = /*@__PURE__*/
-  fileDesc("ChdydW5zdG9yZS92MS9hZG1pbi5wcm90bxILcnVuc3RvcmUudjEiQQoFR3JhbnQSHwoEcm9sZRgBIAEoDjIRLnJ1bnN0b3JlLnYxLlJvbGUSFwoPcHJvamVjdF9wYXR0ZXJuGAIgASgJIskCCgVUb2tlbhIQCgh0b2tlbl9pZBgBIAEoCRIOCgZwcmVmaXgYAiABKAkSDAoEbmFtZRgDIAEoCRIiCgZncmFudHMYBCADKAsyEi5ydW5zdG9yZS52MS5HcmFudBIqCgpjcmVhdGVkX2J5GAUgASgLMhYucnVuc3RvcmUudjEuUHJpbmNpcGFsEi4KCmNyZWF0ZWRfYXQYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCmV4cGlyZXNfYXQYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCnJldm9rZWRfYXQYCCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjAKDGxhc3RfdXNlZF9hdBgJIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiUQoJUHJpbmNpcGFsEigKBGtpbmQYASABKA4yGi5ydW5zdG9yZS52MS5QcmluY2lwYWxLaW5kEgoKAmlkGAIgASgJEg4KBmlzc3VlchgDIAEoCSJ+CgZMaW1pdHMSGAoQY2FsbHNfcGVyX3NlY29uZBgBIAEoAxIZChFldmVudHNfcGVyX3NlY29uZBgCIAEoAxIYChBieXRlc19wZXJfc2Vjb25kGAMgASgDEg8KB3N0cmVhbXMYBCABKAMSFAoMc3RvcmVkX2J5dGVzGAUgASgDIskCCgtBZG1pblJlY29yZBIOCgZudW1iZXIYASABKAMSLwoLcmVjb3JkZWRfYXQYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg4KBm1ldGhvZBgDIAEoCRIQCghyZXNvdXJjZRgEIAEoCRIpCglwcmluY2lwYWwYBSABKAsyFi5ydW5zdG9yZS52MS5QcmluY2lwYWwSIgoGZ3JhbnRzGAYgAygLMhIucnVuc3RvcmUudjEuR3JhbnQSDwoHYWxsb3dlZBgHIAEoCBIMCgRwZWVyGAggASgJEhIKCnJlcXVlc3RfaWQYCSABKAkSDwoHcmVxdWVzdBgKIAEoCRIOCgZzdGF0dXMYCyABKAkSFQoNcHJldmlvdXNfaGFzaBgMIAEoDBIMCgRoYXNoGA0gASgMEg8KB2NhbGxfaWQYDiABKAkivQEKDFJ1blNlbGVjdGlvbhIoCghzdGF0dXNlcxgBIAMoDjIWLnJ1bnN0b3JlLnYxLlJ1blN0YXR1cxIPCgdwbGFuX2lkGAIgASgJEgwKBHRhZ3MYAyADKAkSNQoGbGFiZWxzGAQgAygLMiUucnVuc3RvcmUudjEuUnVuU2VsZWN0aW9uLkxhYmVsc0VudHJ5Gi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiqAIKBEhvbGQSDwoHaG9sZF9pZBgBIAEoCRIQCgZydW5faWQYAiABKAlIABIrCgZmaWx0ZXIYAyABKAsyGS5ydW5zdG9yZS52MS5SdW5TZWxlY3Rpb25IABIOCgZyZWFzb24YBCABKAkSKQoJcGxhY2VkX2J5GAUgASgLMhYucnVuc3RvcmUudjEuUHJpbmNpcGFsEi0KCXBsYWNlZF9hdBgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASKwoLcmVsZWFzZWRfYnkYByABKAsyFi5ydW5zdG9yZS52MS5QcmluY2lwYWwSLwoLcmVsZWFzZWRfYXQYCCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wQggKBnRhcmdldCKgAgoHUmVtb3ZhbBISCgpyZW1vdmFsX2lkGAEgASgJEiYKBGtpbmQYAiABKA4yGC5ydW5zdG9yZS52MS5SZW1vdmFsS2luZBIoCgVzdGF0ZRgDIAEoDjIZLnJ1bnN0b3JlLnYxLlJlbW92YWxTdGF0ZRINCgViaXJ0aBgEIAEoDBIRCglmaXJzdF9zZXEYBSABKAMSEAoIbGFzdF9zZXEYBiABKAMSDgoGcmVjb3JkGAcgASgDEiYKAmF0GAggASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIWCg5yZW1vdmVkX2V2ZW50cxgJIAEoAxIrCgdkb25lX2F0GAogASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCKUAwoGUG9saWN5EgwKBG5hbWUYASABKAkSKQoGZmlsdGVyGAIgASgLMhkucnVuc3RvcmUudjEuUnVuU2VsZWN0aW9uEjEKDmtlZXBfc25hcHNob3RzGAQgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhsKE2tlZXBfbGFzdF9zbmFwc2hvdHMYBSABKAUSMQoOa2VlcF9hcnRpZmFjdHMYBiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SMwoQa2VlcF9zZWFyY2hfdGV4dBgHIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIrCghrZWVwX3J1bhgIIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIYChBpbmNsdWRlX2V4dGVybmFsGAogASgIEiYKBnB1dF9ieRgLIAEoCzIWLnJ1bnN0b3JlLnYxLlByaW5jaXBhbBIqCgZwdXRfYXQYDCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIqoBCgxSZXRlbnRpb25TdW0SJgoEa2luZBgBIAEoDjIYLnJ1bnN0b3JlLnYxLlJlbW92YWxLaW5kEi4KB2Jsb2NrZXIYAiABKA4yHS5ydW5zdG9yZS52MS5SZXRlbnRpb25CbG9ja2VyEgwKBHJ1bnMYAyABKAMSDQoFaXRlbXMYBCABKAMSDQoFYnl0ZXMYBSABKAMSFgoOc2FtcGxlX3J1bl9pZHMYBiADKAkiLwoIU2VxUmFuZ2USEQoJZmlyc3Rfc2VxGAEgASgDEhAKCGxhc3Rfc2VxGAIgASgDIjEKDkVyYXN1cmVCbG9ja2VyEg4KBnJ1bl9pZBgBIAEoCRIPCgdob2xkX2lkGAIgASgJIoACCgdFcmFzdXJlEhIKCmVyYXN1cmVfaWQYASABKAkSKAoFc3RhdGUYAiABKA4yGS5ydW5zdG9yZS52MS5FcmFzdXJlU3RhdGUSDgoGcmVjb3JkGAMgASgDEiYKAmF0GAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIMCgRydW5zGAUgASgDEhUKDWVyYXNlZF9ldmVudHMYBiABKAMSLQoIYmxvY2tlcnMYByADKAsyGy5ydW5zdG9yZS52MS5FcmFzdXJlQmxvY2tlchIrCgdkb25lX2F0GAggASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCp0CgRSb2xlEhQKEFJPTEVfVU5TUEVDSUZJRUQQABIRCg1ST0xFX1JFQ09SREVSEAESDwoLUk9MRV9SRUFERVIQAhIPCgtST0xFX1dSSVRFUhADEg4KClJPTEVfQURNSU4QBBIRCg1ST0xFX09QRVJBVE9SEAUq0wEKDVByaW5jaXBhbEtpbmQSHgoaUFJJTkNJUEFMX0tJTkRfVU5TUEVDSUZJRUQQABIaChZQUklOQ0lQQUxfS0lORF9BTllCT0RZEAESGAoUUFJJTkNJUEFMX0tJTkRfVE9LRU4QAhIWChJQUklOQ0lQQUxfS0lORF9KV1QQAxIeChpQUklOQ0lQQUxfS0lORF9DRVJUSUZJQ0FURRAEEhsKF1BSSU5DSVBBTF9LSU5EX0RBVEFCQVNFEAUSFwoTUFJJTkNJUEFMX0tJTkRfRFVUWRAGKrcBCgtSZW1vdmFsS2luZBIcChhSRU1PVkFMX0tJTkRfVU5TUEVDSUZJRUQQABIUChBSRU1PVkFMX0tJTkRfUlVOEAESGgoWUkVNT1ZBTF9LSU5EX1NOQVBTSE9UUxADEhoKFlJFTU9WQUxfS0lORF9BUlRJRkFDVFMQBBIcChhSRU1PVkFMX0tJTkRfU0VBUkNIX1RFWFQQBRIeChpSRU1PVkFMX0tJTkRfRVZFTlRTX0VSQVNFRBAGKnwKDFJlbW92YWxTdGF0ZRIdChlSRU1PVkFMX1NUQVRFX1VOU1BFQ0lGSUVEEAASGgoWUkVNT1ZBTF9TVEFURV9SRU1PVklORxABEhYKElJFTU9WQUxfU1RBVEVfRE9ORRACEhkKFVJFTU9WQUxfU1RBVEVfU1RPUFBFRBADKo0BChBSZXRlbnRpb25CbG9ja2VyEiEKHVJFVEVOVElPTl9CTE9DS0VSX1VOU1BFQ0lGSUVEEAASGgoWUkVURU5USU9OX0JMT0NLRVJfSEVMRBABEhwKGFJFVEVOVElPTl9CTE9DS0VSX0lOX1VTRRACEhwKGFJFVEVOVElPTl9CTE9DS0VSX1VOUkVBRBADKpcBCgxFcmFzdXJlU3RhdGUSHQoZRVJBU1VSRV9TVEFURV9VTlNQRUNJRklFRBAAEhkKFUVSQVNVUkVfU1RBVEVfUEVORElORxABEhkKFUVSQVNVUkVfU1RBVEVfQkxPQ0tFRBACEhoKFkVSQVNVUkVfU1RBVEVfUkVNT1ZJTkcQAxIWChJFUkFTVVJFX1NUQVRFX0RPTkUQBEKBAQoPY29tLnJ1bnN0b3JlLnYxQgpBZG1pblByb3RvUAFaNWdpdGh1Yi5jb20vcnVuc3RvcmUvcnVuc3RvcmUvY2xpZW50cy9nby92MTtydW5zdG9yZXYxqgILUnVuc3RvcmUuVjHKAgtSdW5zdG9yZVxWMeoCDFJ1bnN0b3JlOjpWMWIGcHJvdG8z", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_runstore_v1_runs]);
+  fileDesc("ChdydW5zdG9yZS92MS9hZG1pbi5wcm90bxILcnVuc3RvcmUudjEiQQoFR3JhbnQSHwoEcm9sZRgBIAEoDjIRLnJ1bnN0b3JlLnYxLlJvbGUSFwoPcHJvamVjdF9wYXR0ZXJuGAIgASgJIskCCgVUb2tlbhIQCgh0b2tlbl9pZBgBIAEoCRIOCgZwcmVmaXgYAiABKAkSDAoEbmFtZRgDIAEoCRIiCgZncmFudHMYBCADKAsyEi5ydW5zdG9yZS52MS5HcmFudBIqCgpjcmVhdGVkX2J5GAUgASgLMhYucnVuc3RvcmUudjEuUHJpbmNpcGFsEi4KCmNyZWF0ZWRfYXQYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCmV4cGlyZXNfYXQYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCnJldm9rZWRfYXQYCCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjAKDGxhc3RfdXNlZF9hdBgJIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiUQoJUHJpbmNpcGFsEigKBGtpbmQYASABKA4yGi5ydW5zdG9yZS52MS5QcmluY2lwYWxLaW5kEgoKAmlkGAIgASgJEg4KBmlzc3VlchgDIAEoCSJ+CgZMaW1pdHMSGAoQY2FsbHNfcGVyX3NlY29uZBgBIAEoAxIZChFldmVudHNfcGVyX3NlY29uZBgCIAEoAxIYChBieXRlc19wZXJfc2Vjb25kGAMgASgDEg8KB3N0cmVhbXMYBCABKAMSFAoMc3RvcmVkX2J5dGVzGAUgASgDIskCCgtBZG1pblJlY29yZBIOCgZudW1iZXIYASABKAMSLwoLcmVjb3JkZWRfYXQYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg4KBm1ldGhvZBgDIAEoCRIQCghyZXNvdXJjZRgEIAEoCRIpCglwcmluY2lwYWwYBSABKAsyFi5ydW5zdG9yZS52MS5QcmluY2lwYWwSIgoGZ3JhbnRzGAYgAygLMhIucnVuc3RvcmUudjEuR3JhbnQSDwoHYWxsb3dlZBgHIAEoCBIMCgRwZWVyGAggASgJEhIKCnJlcXVlc3RfaWQYCSABKAkSDwoHcmVxdWVzdBgKIAEoCRIOCgZzdGF0dXMYCyABKAkSFQoNcHJldmlvdXNfaGFzaBgMIAEoDBIMCgRoYXNoGA0gASgMEg8KB2NhbGxfaWQYDiABKAkivQEKDFJ1blNlbGVjdGlvbhIoCghzdGF0dXNlcxgBIAMoDjIWLnJ1bnN0b3JlLnYxLlJ1blN0YXR1cxIPCgdwbGFuX2lkGAIgASgJEgwKBHRhZ3MYAyADKAkSNQoGbGFiZWxzGAQgAygLMiUucnVuc3RvcmUudjEuUnVuU2VsZWN0aW9uLkxhYmVsc0VudHJ5Gi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiqAIKBEhvbGQSDwoHaG9sZF9pZBgBIAEoCRIQCgZydW5faWQYAiABKAlIABIrCgZmaWx0ZXIYAyABKAsyGS5ydW5zdG9yZS52MS5SdW5TZWxlY3Rpb25IABIOCgZyZWFzb24YBCABKAkSKQoJcGxhY2VkX2J5GAUgASgLMhYucnVuc3RvcmUudjEuUHJpbmNpcGFsEi0KCXBsYWNlZF9hdBgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASKwoLcmVsZWFzZWRfYnkYByABKAsyFi5ydW5zdG9yZS52MS5QcmluY2lwYWwSLwoLcmVsZWFzZWRfYXQYCCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wQggKBnRhcmdldCKgAgoHUmVtb3ZhbBISCgpyZW1vdmFsX2lkGAEgASgJEiYKBGtpbmQYAiABKA4yGC5ydW5zdG9yZS52MS5SZW1vdmFsS2luZBIoCgVzdGF0ZRgDIAEoDjIZLnJ1bnN0b3JlLnYxLlJlbW92YWxTdGF0ZRINCgViaXJ0aBgEIAEoDBIRCglmaXJzdF9zZXEYBSABKAMSEAoIbGFzdF9zZXEYBiABKAMSDgoGcmVjb3JkGAcgASgDEiYKAmF0GAggASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIWCg5yZW1vdmVkX2V2ZW50cxgJIAEoAxIrCgdkb25lX2F0GAogASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCKUAwoGUG9saWN5EgwKBG5hbWUYASABKAkSKQoGZmlsdGVyGAIgASgLMhkucnVuc3RvcmUudjEuUnVuU2VsZWN0aW9uEjEKDmtlZXBfc25hcHNob3RzGAQgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhsKE2tlZXBfbGFzdF9zbmFwc2hvdHMYBSABKAUSMQoOa2VlcF9hcnRpZmFjdHMYBiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SMwoQa2VlcF9zZWFyY2hfdGV4dBgHIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIrCghrZWVwX3J1bhgIIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIYChBpbmNsdWRlX2V4dGVybmFsGAogASgIEiYKBnB1dF9ieRgLIAEoCzIWLnJ1bnN0b3JlLnYxLlByaW5jaXBhbBIqCgZwdXRfYXQYDCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIqoBCgxSZXRlbnRpb25TdW0SJgoEa2luZBgBIAEoDjIYLnJ1bnN0b3JlLnYxLlJlbW92YWxLaW5kEi4KB2Jsb2NrZXIYAiABKA4yHS5ydW5zdG9yZS52MS5SZXRlbnRpb25CbG9ja2VyEgwKBHJ1bnMYAyABKAMSDQoFaXRlbXMYBCABKAMSDQoFYnl0ZXMYBSABKAMSFgoOc2FtcGxlX3J1bl9pZHMYBiADKAkiLwoIU2VxUmFuZ2USEQoJZmlyc3Rfc2VxGAEgASgDEhAKCGxhc3Rfc2VxGAIgASgDIjEKDkVyYXN1cmVCbG9ja2VyEg4KBnJ1bl9pZBgBIAEoCRIPCgdob2xkX2lkGAIgASgJIoACCgdFcmFzdXJlEhIKCmVyYXN1cmVfaWQYASABKAkSKAoFc3RhdGUYAiABKA4yGS5ydW5zdG9yZS52MS5FcmFzdXJlU3RhdGUSDgoGcmVjb3JkGAMgASgDEiYKAmF0GAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIMCgRydW5zGAUgASgDEhUKDWVyYXNlZF9ldmVudHMYBiABKAMSLQoIYmxvY2tlcnMYByADKAsyGy5ydW5zdG9yZS52MS5FcmFzdXJlQmxvY2tlchIrCgdkb25lX2F0GAggASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCKjAgoHQXJjaGl2ZRIOCgZydW5faWQYASABKAkSDgoGbnVtYmVyGAIgASgFEigKBXN0YXRlGAMgASgOMhkucnVuc3RvcmUudjEuQXJjaGl2ZVN0YXRlEhEKCWZpcnN0X3NlcRgEIAEoAxIQCghsYXN0X3NlcRgFIAEoAxIOCgZyZWNvcmQYBiABKAMSLAoIYmVndW5fYXQYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCmNoYW5nZWRfYXQYCCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhUKDW1hbmlmZXN0X2hhc2gYCSABKAwSDAoEc2l6ZRgKIAEoAxIWCg5yZW1vdmVkX2V2ZW50cxgLIAEoAyp0CgRSb2xlEhQKEFJPTEVfVU5TUEVDSUZJRUQQABIRCg1ST0xFX1JFQ09SREVSEAESDwoLUk9MRV9SRUFERVIQAhIPCgtST0xFX1dSSVRFUhADEg4KClJPTEVfQURNSU4QBBIRCg1ST0xFX09QRVJBVE9SEAUq0wEKDVByaW5jaXBhbEtpbmQSHgoaUFJJTkNJUEFMX0tJTkRfVU5TUEVDSUZJRUQQABIaChZQUklOQ0lQQUxfS0lORF9BTllCT0RZEAESGAoUUFJJTkNJUEFMX0tJTkRfVE9LRU4QAhIWChJQUklOQ0lQQUxfS0lORF9KV1QQAxIeChpQUklOQ0lQQUxfS0lORF9DRVJUSUZJQ0FURRAEEhsKF1BSSU5DSVBBTF9LSU5EX0RBVEFCQVNFEAUSFwoTUFJJTkNJUEFMX0tJTkRfRFVUWRAGKtABCgtSZW1vdmFsS2luZBIcChhSRU1PVkFMX0tJTkRfVU5TUEVDSUZJRUQQABIUChBSRU1PVkFMX0tJTkRfUlVOEAESFwoTUkVNT1ZBTF9LSU5EX0VWRU5UUxACEhoKFlJFTU9WQUxfS0lORF9TTkFQU0hPVFMQAxIaChZSRU1PVkFMX0tJTkRfQVJUSUZBQ1RTEAQSHAoYUkVNT1ZBTF9LSU5EX1NFQVJDSF9URVhUEAUSHgoaUkVNT1ZBTF9LSU5EX0VWRU5UU19FUkFTRUQQBip8CgxSZW1vdmFsU3RhdGUSHQoZUkVNT1ZBTF9TVEFURV9VTlNQRUNJRklFRBAAEhoKFlJFTU9WQUxfU1RBVEVfUkVNT1ZJTkcQARIWChJSRU1PVkFMX1NUQVRFX0RPTkUQAhIZChVSRU1PVkFMX1NUQVRFX1NUT1BQRUQQAyqNAQoQUmV0ZW50aW9uQmxvY2tlchIhCh1SRVRFTlRJT05fQkxPQ0tFUl9VTlNQRUNJRklFRBAAEhoKFlJFVEVOVElPTl9CTE9DS0VSX0hFTEQQARIcChhSRVRFTlRJT05fQkxPQ0tFUl9JTl9VU0UQAhIcChhSRVRFTlRJT05fQkxPQ0tFUl9VTlJFQUQQAyqXAQoMRXJhc3VyZVN0YXRlEh0KGUVSQVNVUkVfU1RBVEVfVU5TUEVDSUZJRUQQABIZChVFUkFTVVJFX1NUQVRFX1BFTkRJTkcQARIZChVFUkFTVVJFX1NUQVRFX0JMT0NLRUQQAhIaChZFUkFTVVJFX1NUQVRFX1JFTU9WSU5HEAMSFgoSRVJBU1VSRV9TVEFURV9ET05FEAQqiQIKDEFyY2hpdmVTdGF0ZRIdChlBUkNISVZFX1NUQVRFX1VOU1BFQ0lGSUVEEAASGQoVQVJDSElWRV9TVEFURV9QTEFOTkVEEAESGgoWQVJDSElWRV9TVEFURV9BUkNISVZFRBACEhoKFkFSQ0hJVkVfU1RBVEVfU1dJVENIRUQQAxIaChZBUkNISVZFX1NUQVRFX1JFTU9WSU5HEAQSFgoSQVJDSElWRV9TVEFURV9ET05FEAUSGgoWQVJDSElWRV9TVEFURV9SRVNUT1JFRBAGEhsKF0FSQ0hJVkVfU1RBVEVfQ0FOQ0VMTEVEEAcSGgoWQVJDSElWRV9TVEFURV9SRVBMQUNFRBAIQoEBCg9jb20ucnVuc3RvcmUudjFCCkFkbWluUHJvdG9QAVo1Z2l0aHViLmNvbS9ydW5zdG9yZS9ydW5zdG9yZS9jbGllbnRzL2dvL3YxO3J1bnN0b3JldjGqAgtSdW5zdG9yZS5WMcoCC1J1bnN0b3JlXFYx6gIMUnVuc3RvcmU6OlYxYgZwcm90bzM", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_runstore_v1_runs]);
 
 /**
  * A Grant is a role in projects.
@@ -831,6 +831,97 @@ export const ErasureSchema: GenMessage<Erasure> = /*@__PURE__*/
   messageDesc(file_runstore_v1_admin, 12);
 
 /**
+ * An Archive is a run's history as files in the object store: docs/archive.md.
+ *
+ * @generated from message runstore.v1.Archive
+ */
+export type Archive = Message<"runstore.v1.Archive"> & {
+  /**
+   * The run.
+   *
+   * @generated from field: string run_id = 1;
+   */
+  runId: string;
+
+  /**
+   * Counts the archives of the run: 1, 2, 3 ...
+   *
+   * @generated from field: int32 number = 2;
+   */
+  number: number;
+
+  /**
+   * How far it has come.
+   *
+   * @generated from field: runstore.v1.ArchiveState state = 3;
+   */
+  state: ArchiveState;
+
+  /**
+   * The first event that is read from it.
+   *
+   * @generated from field: int64 first_seq = 4;
+   */
+  firstSeq: bigint;
+
+  /**
+   * The last event that is read from it.
+   *
+   * @generated from field: int64 last_seq = 5;
+   */
+  lastSeq: bigint;
+
+  /**
+   * The number of the record of the call in the project's chain: who asked for it, and why.
+   *
+   * @generated from field: int64 record = 6;
+   */
+  record: bigint;
+
+  /**
+   * When it was decided.
+   *
+   * @generated from field: google.protobuf.Timestamp begun_at = 7;
+   */
+  begunAt?: Timestamp | undefined;
+
+  /**
+   * When its state changed last.
+   *
+   * @generated from field: google.protobuf.Timestamp changed_at = 8;
+   */
+  changedAt?: Timestamp | undefined;
+
+  /**
+   * The SHA-256 of its manifest; empty until the files are written.
+   *
+   * @generated from field: bytes manifest_hash = 9;
+   */
+  manifestHash: Uint8Array;
+
+  /**
+   * The bytes of all files; 0 until they are written.
+   *
+   * @generated from field: int64 size = 10;
+   */
+  size: bigint;
+
+  /**
+   * How many events have no row any more.
+   *
+   * @generated from field: int64 removed_events = 11;
+   */
+  removedEvents: bigint;
+};
+
+/**
+ * Describes the message runstore.v1.Archive.
+ * Use `create(ArchiveSchema)` to create a new message.
+ */
+export const ArchiveSchema: GenMessage<Archive> = /*@__PURE__*/
+  messageDesc(file_runstore_v1_admin, 13);
+
+/**
  * Role is what a grant allows; docs/security.md has a table of the RPCs of each role.
  *
  * @generated from enum runstore.v1.Role
@@ -969,6 +1060,13 @@ export enum RemovalKind {
    * @generated from enum value: REMOVAL_KIND_RUN = 1;
    */
   RUN = 1,
+
+  /**
+   * The rows of a run's events, which are in its archive.
+   *
+   * @generated from enum value: REMOVAL_KIND_EVENTS = 2;
+   */
+  EVENTS = 2,
 
   /**
    * Snapshots of a run, with the task writes that were put since them.
@@ -1135,4 +1233,80 @@ export enum ErasureState {
  */
 export const ErasureStateSchema: GenEnum<ErasureState> = /*@__PURE__*/
   enumDesc(file_runstore_v1_admin, 5);
+
+/**
+ * An ArchiveState says how far an archive has come.
+ *
+ * @generated from enum runstore.v1.ArchiveState
+ */
+export enum ArchiveState {
+  /**
+   * Never sent.
+   *
+   * @generated from enum value: ARCHIVE_STATE_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * It was decided; it waits until all readers of the feed have passed the run's events.
+   *
+   * @generated from enum value: ARCHIVE_STATE_PLANNED = 1;
+   */
+  PLANNED = 1,
+
+  /**
+   * Its files were written to the object store, read back and found right.
+   *
+   * @generated from enum value: ARCHIVE_STATE_ARCHIVED = 2;
+   */
+  ARCHIVED = 2,
+
+  /**
+   * The run's events are read from the files: EVENTS_ARCHIVED to whoever does not say so.
+   *
+   * @generated from enum value: ARCHIVE_STATE_SWITCHED = 3;
+   */
+  SWITCHED = 3,
+
+  /**
+   * Their rows are being removed from the database.
+   *
+   * @generated from enum value: ARCHIVE_STATE_REMOVING = 4;
+   */
+  REMOVING = 4,
+
+  /**
+   * None of their rows is left.
+   *
+   * @generated from enum value: ARCHIVE_STATE_DONE = 5;
+   */
+  DONE = 5,
+
+  /**
+   * RestoreRun put the rows back; the files are removed.
+   *
+   * @generated from enum value: ARCHIVE_STATE_RESTORED = 6;
+   */
+  RESTORED = 6,
+
+  /**
+   * A hold or a fork came before the switch: nothing has changed.
+   *
+   * @generated from enum value: ARCHIVE_STATE_CANCELLED = 7;
+   */
+  CANCELLED = 7,
+
+  /**
+   * A later archive of the run has its events, too; the files are removed.
+   *
+   * @generated from enum value: ARCHIVE_STATE_REPLACED = 8;
+   */
+  REPLACED = 8,
+}
+
+/**
+ * Describes the enum runstore.v1.ArchiveState.
+ */
+export const ArchiveStateSchema: GenEnum<ArchiveState> = /*@__PURE__*/
+  enumDesc(file_runstore_v1_admin, 6);
 

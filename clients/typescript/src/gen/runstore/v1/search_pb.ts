@@ -315,7 +315,7 @@ export type SearchHit = Message<"runstore.v1.SearchHit"> & {
   highlights: SearchHighlight[];
 
   /**
-   * The event, if `with_events` was set.
+   * The event, if `with_events` was set; unset if it is archived.
    *
    * @generated from field: runstore.v1.Event event = 8;
    */

@@ -1,0 +1,1 @@
+"""Archived events, read from the object store."""
