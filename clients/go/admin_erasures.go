@@ -55,8 +55,11 @@ type SubjectErasure struct {
 // ErasureBlocker is what keeps a run from being erased.
 type ErasureBlocker struct {
 	RunID string
-	// HoldID is a hold of the run, or of a fork of the one that is erased; if empty, the run is open.
+	// HoldID is a hold of the run, or of a fork of the one that is erased; if empty, the run is open
+	// or archived.
 	HoldID string
+	// Archived says that the run is, or a fork of the one that is erased: restore it.
+	Archived bool
 }
 
 // Erasure is what was asked to be erased, in numbers: nothing of what it was.
@@ -136,7 +139,7 @@ func erasureOf(message *runstorev1.Erasure) *Erasure {
 		Runs:         message.GetRuns(),
 		ErasedEvents: message.GetErasedEvents(),
 		Blockers: mapped(message.GetBlockers(), func(each *runstorev1.ErasureBlocker) ErasureBlocker {
-			return ErasureBlocker{RunID: each.GetRunId(), HoldID: each.GetHoldId()}
+			return ErasureBlocker{RunID: each.GetRunId(), HoldID: each.GetHoldId(), Archived: each.GetArchived()}
 		}),
 		DoneAt: timeOf(message.GetDoneAt()),
 	}

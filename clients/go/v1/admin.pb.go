@@ -1621,10 +1621,12 @@ func (x *SeqRange) GetLastSeq() int64 {
 // of a fork of it.
 type ErasureBlocker struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The run that is open or held.
+	// The run that is open, held or archived.
 	RunId string `protobuf:"bytes,1,opt,name=run_id,json=runId,proto3" json:"run_id,omitempty"`
-	// The hold; empty if the run is open.
-	HoldId        string `protobuf:"bytes,2,opt,name=hold_id,json=holdId,proto3" json:"hold_id,omitempty"`
+	// The hold; empty if the run is open or archived.
+	HoldId string `protobuf:"bytes,2,opt,name=hold_id,json=holdId,proto3" json:"hold_id,omitempty"`
+	// Whether the run is archived: restore it.
+	Archived      bool `protobuf:"varint,3,opt,name=archived,proto3" json:"archived,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1671,6 +1673,13 @@ func (x *ErasureBlocker) GetHoldId() string {
 		return x.HoldId
 	}
 	return ""
+}
+
+func (x *ErasureBlocker) GetArchived() bool {
+	if x != nil {
+		return x.Archived
+	}
+	return false
 }
 
 // An Erasure says what was asked to be erased, and how far that has come. It keeps numbers only,
@@ -2025,10 +2034,11 @@ const file_runstore_v1_admin_proto_rawDesc = "" +
 	"\x0esample_run_ids\x18\x06 \x03(\tR\fsampleRunIds\"B\n" +
 	"\bSeqRange\x12\x1b\n" +
 	"\tfirst_seq\x18\x01 \x01(\x03R\bfirstSeq\x12\x19\n" +
-	"\blast_seq\x18\x02 \x01(\x03R\alastSeq\"@\n" +
+	"\blast_seq\x18\x02 \x01(\x03R\alastSeq\"\\\n" +
 	"\x0eErasureBlocker\x12\x15\n" +
 	"\x06run_id\x18\x01 \x01(\tR\x05runId\x12\x17\n" +
-	"\ahold_id\x18\x02 \x01(\tR\x06holdId\"\xc4\x02\n" +
+	"\ahold_id\x18\x02 \x01(\tR\x06holdId\x12\x1a\n" +
+	"\barchived\x18\x03 \x01(\bR\barchived\"\xc4\x02\n" +
 	"\aErasure\x12\x1d\n" +
 	"\n" +
 	"erasure_id\x18\x01 \x01(\tR\terasureId\x12/\n" +

@@ -7,7 +7,15 @@ import time
 from typing import Annotated
 
 import typer
-from runstore import Client, Erasure, ErasureNotFound, ErasureState, RunNotFound, SeqRange
+from runstore import (
+    Client,
+    Erasure,
+    ErasureBlocker,
+    ErasureNotFound,
+    ErasureState,
+    RunNotFound,
+    SeqRange,
+)
 
 from runstore_server.cli.connection import connected
 from runstore_server.cli.database import run_with_store
@@ -128,12 +136,15 @@ def _gone(client: Client, erasure: Erasure) -> Erasure:
 
 
 def _state(erasure: Erasure) -> str:
-    waits = [
-        f"{each.run_id} is held by {each.hold_id}" if each.hold_id else f"{each.run_id} is open"
-        for each in erasure.blockers
-    ]
+    waits = [f"{each.run_id} is {_why(each)}" for each in erasure.blockers]
     counts = f"{erasure.erased_events} events in {erasure.runs} runs"
     return f"{erasure.state}: {counts}" + "".join(f"; {each}" for each in waits)
+
+
+def _why(blocker: ErasureBlocker) -> str:
+    if blocker.hold_id:
+        return f"held by {blocker.hold_id}"
+    return "archived" if blocker.archived else "open"
 
 
 def _print(erasure: Erasure, *, as_json: bool) -> None:

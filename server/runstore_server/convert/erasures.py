@@ -22,7 +22,9 @@ def erasure_message(erasure: Erasure) -> admin_pb2.Erasure:
         runs=erasure.runs,
         erased_events=erasure.erased_events,
         blockers=[
-            admin_pb2.ErasureBlocker(run_id=each.run_id, hold_id=each.hold_id)
+            admin_pb2.ErasureBlocker(
+                run_id=each.run_id, hold_id=each.hold_id, archived=each.is_archived
+            )
             for each in erasure.blockers
         ],
         done_at=timestamp(erasure.done_at) if erasure.done_at else None,

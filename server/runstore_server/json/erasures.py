@@ -17,7 +17,8 @@ def erasure_value(erasure: runstore.Erasure) -> JsonObject:
         "runs": erasure.runs,
         "erased_events": erasure.erased_events,
         "blockers": [
-            {"run_id": each.run_id, "hold_id": each.hold_id or None} for each in erasure.blockers
+            {"run_id": each.run_id, "hold_id": each.hold_id or None, "archived": each.archived}
+            for each in erasure.blockers
         ],
         "done_at": time_text(erasure.done_at),
     }

@@ -40,14 +40,13 @@ class Seqs(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Blocker:
-    """What keeps a run from being erased: a hold of it or of its fork, or that it is open."""
+    """What keeps a run from being erased: a hold of it or of its fork, that it or its fork is
+    archived, or that it is open.
+    """
 
     run_id: str
     hold_id: str = ""
-
-    @property
-    def is_open(self) -> bool:
-        return not self.hold_id
+    is_archived: bool = False
 
 
 @dataclass(frozen=True, slots=True)

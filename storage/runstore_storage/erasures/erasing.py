@@ -100,7 +100,7 @@ class Erasing:
         return list(self._seen.values())
 
     async def _erase(self, each: Ready, position: int, holder: str) -> int | None:
-        """Erase the next events of a run, and forget the run once there are none."""
+        """Erase the next events of a run, and forget the run with the last of them."""
         key = RunKey(each.project, each.run_id)
         with bound(Scope(each.project)):
             async with reading(self._engine) as conn:
@@ -116,14 +116,15 @@ class Erasing:
                 await erasing.lock_search(conn)
                 if await removals.counted_position(conn) < position:
                     return 0
-                if not sealed:
+                if sealed:
+                    await _erase(conn, key, each, sealed)
+                    each = each._replace(from_seq=sealed[-1][0] + 1)
+                if not await erasing.chosen(conn, each, limit=1):
                     await erasing.finish(conn, each)
-                    return 1
-                await _erase(conn, key, each, sealed)
-        last, _ = sealed[-1]
-        self._seen[each.erasure, each.run] = each._replace(from_seq=last + 1), position
-        self._announce([key])
-        return len(sealed)
+        if sealed:
+            self._seen[each.erasure, each.run] = each, position
+            self._announce([key])
+        return len(sealed) or 1
 
     async def _sealed(self, found: Sequence[RecordedEvent]) -> Sealed:
         """What stays of each of the events: the hash of what is erased."""

@@ -29,6 +29,8 @@ _INSERT = tenant("""
         (SELECT coalesce(max(n), 0) + 1 FROM archives WHERE run = :run),
         :birth, :first_seq, :last_seq, :record, now(), now())
 """)
+HAS_FILES = "a.attempt > 0 AND NOT a.is_cleared"
+"""The condition that there may be files of the archive `a`."""
 _IS_CURRENT = f"state BETWEEN {int(ArchiveState.SWITCHED)} AND {int(ArchiveState.DONE)}"
 _PLACE = "a.run, a.n, a.attempt, a.project, n.run_id, a.birth, a.manifest_hash, a.last_seq"
 _CURRENT = tenant(f"""
@@ -92,10 +94,20 @@ _PASSED = """
         ) AS f WHERE f.run = a.run AND d.position <= a.last_position
     )
 """
+# Something of the run's history is yet to be erased.
+_IS_ERASED = """
+    EXISTS (
+        WITH RECURSIVE history AS (
+            SELECT r.run, r.fork_parent FROM runs r WHERE r.run = a.run
+            UNION SELECT r.run, r.fork_parent FROM history h JOIN runs r ON r.run = h.fork_parent
+        )
+        SELECT FROM history JOIN erasure_targets t USING (run)
+    )
+"""
 _READY = system(f"""
     SELECT {_FOUND} FROM archives a JOIN runs n USING (run)
     WHERE NOT a.is_cleared AND a.state <= {int(ArchiveState.ARCHIVED)} AND a.last_position > 0
-        AND {_PASSED}
+        AND {_PASSED} AND NOT (a.attempt = 0 AND {_IS_ERASED})
         AND NOT EXISTS (
             SELECT FROM removals r JOIN open_removals USING (removal) WHERE r.run = a.run
         )
@@ -106,7 +118,8 @@ _UNCLEARED = system(f"""
     SELECT {_FOUND} FROM archives a JOIN runs n USING (run)
     WHERE NOT a.is_cleared AND (
         a.state = {int(ArchiveState.CANCELLED)}
-        OR a.state >= {int(ArchiveState.RESTORED)} AND a.changed_at <= now() - :kept::interval
+        OR a.state >= {int(ArchiveState.RESTORED)}
+            AND (a.changed_at <= now() - :kept::interval OR {_IS_ERASED})
     )
     ORDER BY a.changed_at LIMIT :limit
 """)
@@ -221,7 +234,10 @@ async def note_positions(conn: Connection, *, limit: int) -> None:
 
 
 async def ready(conn: Connection, *, idle: timedelta, limit: int) -> list[Found]:
-    """Archives before the switch whose events all readers of the feed have passed."""
+    """Archives before the switch whose events all readers of the feed have passed.
+
+    What is to be erased is, before files are written.
+    """
     return [_found(row) for row in await conn.execute(_READY, {"idle": idle, "limit": limit})]
 
 
@@ -232,7 +248,9 @@ async def has_passed(conn: Connection, place: Place, *, idle: timedelta) -> bool
 
 
 async def uncleared(conn: Connection, *, kept: timedelta, limit: int) -> list[Found]:
-    """Archives from which nothing has been read for so long, but whose files may be there."""
+    """Archives from which nothing is read, but whose files may be there: the last ones for so long,
+    or until something of them is to be erased.
+    """
     return [_found(row) for row in await conn.execute(_UNCLEARED, {"kept": kept, "limit": limit})]
 
 

@@ -12,10 +12,11 @@ from runstore_storage.contract.pages import PAGE_BYTES
 from runstore_storage.contract.removals import RemovalKind
 from runstore_storage.database.connection import Connection
 from runstore_storage.database.statements import system, tenant
-from runstore_storage.sql import events, heads, holds, scopes
+from runstore_storage.sql import archive_states, events, heads, holds, scopes
 from runstore_storage.sql.partitions import lower_bound
 
-# Events of a run that is waited for have not all reached the feed.
+# Events of a run that is waited for have not all reached the feed. No archive has files of it, and
+# whoever has the duty writes none meanwhile.
 _READY = system(f"""
     SELECT t.erasure, t.run, r.project, r.run_id, q.record, coalesce(x.last_seq, 0) AS last_seq
     FROM (
@@ -24,17 +25,18 @@ _READY = system(f"""
     JOIN erasure_requests q USING (erasure)
     JOIN runs r USING (run) LEFT JOIN run_heads x USING (run)
     WHERE ({heads.IS_OPEN}) IS NOT TRUE AND NOT EXISTS (SELECT FROM outbox o WHERE o.run = t.run)
-        AND NOT EXISTS (SELECT FROM holds h WHERE {holds.HOLDS_NOW})
         AND NOT EXISTS (
-            WITH RECURSIVE forks AS (
-                SELECT f.run FROM runs f
-                WHERE f.fork_parent = t.run AND f.fork_seq >= t.first_seq
+            WITH RECURSIVE sharing AS (
+                SELECT t.run
                 UNION
-                SELECT f.run FROM forks JOIN runs f ON f.fork_parent = forks.run
+                SELECT f.run FROM sharing s JOIN runs f ON f.fork_parent = s.run
                 WHERE f.fork_seq >= t.first_seq
             )
-            SELECT FROM forks JOIN runs r USING (run) JOIN run_heads x USING (run)
-            JOIN holds h ON {holds.HOLDS_NOW}
+            SELECT FROM sharing JOIN runs r USING (run) LEFT JOIN run_heads x USING (run)
+            WHERE EXISTS (SELECT FROM holds h WHERE {holds.HOLDS_NOW})
+                OR EXISTS (
+                    SELECT FROM archives a WHERE a.run = r.run AND {archive_states.HAS_FILES}
+                )
         )
     ORDER BY t.erasure, t.run LIMIT :limit
 """)

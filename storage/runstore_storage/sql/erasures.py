@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from hashlib import sha256
 
+from runstore_storage.contract.archives import ArchiveState
 from runstore_storage.contract.erasures import (
     MOST_BLOCKERS,
     Blocker,
@@ -15,7 +16,7 @@ from runstore_storage.contract.erasures import (
 from runstore_storage.contract.scope import in_scope
 from runstore_storage.database.connection import Connection, Row
 from runstore_storage.database.statements import tenant
-from runstore_storage.sql import heads, holds, removals, scopes
+from runstore_storage.sql import archive_states, heads, holds, removals, scopes
 
 _INSERT = tenant("""
     INSERT INTO erasure_requests (project, erasure_id, record, subject_salt, subject_hash, begun_at)
@@ -58,7 +59,7 @@ _SELECTED = f"""
 """
 _OF_ID = tenant(f"{_SELECTED} AND q.erasure_id = :erasure_id")
 _OF_RECORD = tenant(f"{_SELECTED} AND q.record = :record")
-# A fork shares the events up to its base: what holds it holds them.
+# A fork shares the events up to its base: what holds it holds them, and its archive has them, too.
 _BLOCKERS = tenant(f"""
     WITH RECURSIVE sharing AS (
         SELECT t.run AS of, t.run, min(t.first_seq) AS first_seq FROM erasure_targets t
@@ -67,17 +68,21 @@ _BLOCKERS = tenant(f"""
         SELECT s.of, f.run, s.first_seq FROM sharing s JOIN runs f ON f.fork_parent = s.run
         WHERE f.fork_seq >= s.first_seq
     ), found AS (
-        SELECT r.run, r.run_id, b.hold_id FROM sharing s
+        SELECT r.run, r.run_id, b.hold_id, b.is_archived FROM sharing s
         JOIN runs r ON r.run = s.run JOIN run_heads x ON x.run = r.run
         CROSS JOIN LATERAL (
-            SELECT '' AS hold_id WHERE s.of = r.run AND {heads.IS_OPEN}
+            SELECT '' AS hold_id, false AS is_archived WHERE s.of = r.run AND {heads.IS_OPEN}
             UNION ALL
-            SELECT h.hold_id FROM holds h WHERE {holds.HOLDS_NOW}
+            SELECT h.hold_id, false FROM holds h WHERE {holds.HOLDS_NOW}
+            UNION ALL
+            SELECT '', true FROM archives a
+            WHERE a.run = r.run AND {archive_states.HAS_FILES}
+                AND a.state <= {int(ArchiveState.DONE)}
         ) AS b
         WHERE r.project = :scope
     )
-    SELECT run_id, hold_id FROM found GROUP BY run, run_id, hold_id ORDER BY run, hold_id
-    LIMIT :limit
+    SELECT run_id, hold_id, is_archived FROM found
+    GROUP BY run, run_id, hold_id, is_archived ORDER BY run, hold_id, is_archived LIMIT :limit
 """)
 
 

@@ -929,19 +929,23 @@ class ErasureBlocker(_message.Message):
 
     RUN_ID_FIELD_NUMBER: _builtins.int
     HOLD_ID_FIELD_NUMBER: _builtins.int
+    ARCHIVED_FIELD_NUMBER: _builtins.int
     run_id: _builtins.str
-    """The run that is open or held."""
+    """The run that is open, held or archived."""
     hold_id: _builtins.str
-    """The hold; empty if the run is open."""
+    """The hold; empty if the run is open or archived."""
+    archived: _builtins.bool
+    """Whether the run is archived: restore it."""
     def __init__(
         self,
         *,
         run_id: _builtins.str = ...,
         hold_id: _builtins.str = ...,
+        archived: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["hold_id", b"hold_id", "run_id", b"run_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["archived", b"archived", "hold_id", b"hold_id", "run_id", b"run_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

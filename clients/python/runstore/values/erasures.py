@@ -27,12 +27,13 @@ class ErasureState(WordEnum):
 
 @dataclass(frozen=True, slots=True)
 class ErasureBlocker:
-    """What keeps a run from being erased: a hold of it or of a fork of it; without a hold, that it
-    is open.
+    """What keeps a run from being erased: a hold of it or of a fork of it, that one of them is
+    archived, or else that it is open.
     """
 
     run_id: str
     hold_id: str = ""
+    archived: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,8 @@ def erasure_value(message: admin_pb2.Erasure) -> Erasure:
         at=time_value(message.at),
         runs=message.runs,
         erased_events=message.erased_events,
-        blockers=tuple(ErasureBlocker(each.run_id, each.hold_id) for each in message.blockers),
+        blockers=tuple(
+            ErasureBlocker(each.run_id, each.hold_id, each.archived) for each in message.blockers
+        ),
         done_at=optional_time(message, "done_at"),
     )

@@ -18,8 +18,10 @@ export interface SeqRange {
 /** What keeps a run from being erased. */
 export interface ErasureBlocker {
   readonly runId: string;
-  /** A hold of the run, or of a fork of the one that is erased; empty if the run is open. */
+  /** A hold of the run, or of a fork of the one that is erased; empty if it is open or archived. */
   readonly holdId: string;
+  /** Whether it is archived: restore it. */
+  readonly archived: boolean;
 }
 
 /** What was asked to be erased, in numbers: nothing of what it was. */
@@ -103,7 +105,7 @@ export function erasureValue(message: ErasureMessage | undefined): Erasure {
     at: instantOf(erasure.at),
     runs: safeNumber(erasure.runs),
     erasedEvents: safeNumber(erasure.erasedEvents),
-    blockers: erasure.blockers.map(({ runId, holdId }) => ({ runId, holdId })),
+    blockers: erasure.blockers.map(({ runId, holdId, archived }) => ({ runId, holdId, archived })),
     doneAt: optionalInstant(erasure.doneAt),
   });
 }
