@@ -58,7 +58,8 @@ type ErasureBlocker struct {
 	// HoldID is a hold of the run, or of a fork of the one that is erased; if empty, the run is open
 	// or archived.
 	HoldID string
-	// Archived says that the run is, or a fork of the one that is erased: restore it.
+	// Archived says that the run is, or a fork of the one that is erased: it is restored for that, and
+	// archived again.
 	Archived bool
 }
 

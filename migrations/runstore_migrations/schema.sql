@@ -1776,12 +1776,15 @@ CREATE TABLE IF NOT EXISTS archives (
         bytes bigint NOT NULL DEFAULT 0,
         removal bigint,
         restore_record bigint,
+        restored_for bigint,
         begun_at timestamptz NOT NULL,
         changed_at timestamptz NOT NULL,
         is_cleared boolean NOT NULL DEFAULT false,
         CONSTRAINT pk_archives PRIMARY KEY (run, n),
         CONSTRAINT fk_archives_run FOREIGN KEY (run) REFERENCES runs (run),
         CONSTRAINT fk_archives_removal FOREIGN KEY (removal) REFERENCES removals (removal),
+        CONSTRAINT fk_archives_restored_for FOREIGN KEY (restored_for)
+            REFERENCES erasure_requests (erasure),
         CONSTRAINT ck_archives_state CHECK (state BETWEEN 1 AND 8),
         CONSTRAINT ck_archives_seqs CHECK (first_seq >= 1 AND first_seq <= last_seq),
         CONSTRAINT ck_archives_manifest CHECK (state IN (1, 7) OR manifest_hash IS NOT NULL)
@@ -1793,6 +1796,9 @@ CREATE INDEX IF NOT EXISTS ix_archives_restore_record ON archives (project, rest
         WHERE restore_record IS NOT NULL;
 
 CREATE INDEX IF NOT EXISTS ix_archives_removal ON archives (removal);
+
+CREATE INDEX IF NOT EXISTS ix_archives_restored_for ON archives (restored_for)
+        WHERE restored_for IS NOT NULL;
 
 CREATE INDEX IF NOT EXISTS ix_archives_open ON archives (state) WHERE NOT is_cleared;
 

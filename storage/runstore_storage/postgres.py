@@ -18,6 +18,7 @@ from runstore_storage.database.connections import Connections
 from runstore_storage.database.engine import Database, reading
 from runstore_storage.database.in_flight import WritesInFlight
 from runstore_storage.database.statements import system
+from runstore_storage.erasures.archives import ArchivedRuns
 from runstore_storage.erasures.postgres import PostgresErasures
 from runstore_storage.feed.postgres import PostgresFeed
 from runstore_storage.payloads.objects import Objects
@@ -104,14 +105,10 @@ class PostgresStore:
             idle=consumer_idle,
         )
         self.retention = PostgresRetention(engine, in_flight, self.removals.note_decided)
+        archived = ArchivedRuns(engine, self.archives, self.archives.restoring.restore)
         self.erasures = PostgresErasures(
-            engine,
-            connections,
-            objects,
-            offloading,
-            in_flight,
-            wakeups.announce,
-            self.removals.decided,
+            *(engine, connections, objects, offloading, archived, in_flight),
+            *(wakeups.announce, self.removals.decided),
         )
 
         self.look_for_seal = salts.look

@@ -11,6 +11,7 @@ import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection
 from contextlib import aclosing
 from datetime import timedelta
+from functools import partial
 from hashlib import sha256
 
 from runstore_storage.admin.removable import refuse_unless_removable
@@ -30,6 +31,7 @@ from runstore_storage.contract.scope import Scope, bound
 from runstore_storage.database.connection import Connection
 from runstore_storage.database.engine import Database, reading, writing
 from runstore_storage.ids import new_id
+from runstore_storage.in_turn import first_done
 from runstore_storage.payloads.objects import ObjectMissing, Objects
 from runstore_storage.run_write import lock_run
 from runstore_storage.sql import archive_states, duties, heads, removals
@@ -69,19 +71,10 @@ class Archiving:
             await archive_states.note_positions(conn, limit=LOOKED_AT)
             found = await archive_states.ready(conn, idle=self._idle, limit=LOOKED_AT)
             done_with = await archive_states.uncleared(conn, kept=KEPT, limit=LOOKED_AT)
-        failure: Exception | None = None
-        for each in (*found, *done_with):
-            try:
-                done = await self._next(each, holder)
-            except Exception as error:
-                _log.warning("an archive of run %d fails for now", each.place.run, exc_info=error)
-                failure = failure or error
-                continue
-            if done != 0:
-                return done
-        if failure:
-            raise failure
-        return 0
+        return await first_done(
+            (f"an archive of run {each.place.run}", partial(self._next, each, holder))
+            for each in (*found, *done_with)
+        )
 
     async def _next(self, found: Found, holder: str) -> int | None:
         if found.state is ArchiveState.PLANNED:

@@ -7,10 +7,10 @@ from collections.abc import AsyncGenerator, Callable, Collection, Iterator
 from contextlib import aclosing, contextmanager
 from datetime import timedelta
 
-from runstore_storage import chain
 from runstore_storage.admin import records
-from runstore_storage.admin.removable import own_seqs, refuse_unless_removable
+from runstore_storage.admin.removable import refuse_unless_removable
 from runstore_storage.archives.archiving import Archiving
+from runstore_storage.archives.deciding import decide_archive
 from runstore_storage.archives.exporting import Export
 from runstore_storage.archives.restoring import Restoring
 from runstore_storage.contract.admin import Act
@@ -26,7 +26,7 @@ from runstore_storage.payloads.objects import Objects
 from runstore_storage.payloads.offloading import Offloading
 from runstore_storage.reading.history import History
 from runstore_storage.run_write import lock_run
-from runstore_storage.sql import archive_states, runs
+from runstore_storage.sql import archive_states
 from runstore_storage.sql.heads import Head
 
 # How many exports of a process read from the database at a time: it serves other calls, too.
@@ -59,7 +59,7 @@ class PostgresArchives:
         self._history = history
         self._in_flight = in_flight
         self._decided = decided
-        self._restoring = Restoring(engine, history, offloading, announce)
+        self.restoring = Restoring(engine, history, offloading, announce)
         self._archiving = Archiving(engine, self._files, archived, announce, idle=idle)
         self.archive = self._archiving.step
         self._turns = asyncio.Semaphore(TURNS)
@@ -85,25 +85,14 @@ class PostgresArchives:
                 return await _decided(conn, key, head, before.number), True
             head = (await lock_run(conn, key)).head
             await refuse_unless_removable(conn, key, head, expected_last_seq)
-            seqs = own_seqs(head)
-            if not seqs[1]:
-                raise ArchiveNotFound(key.run_id)
-            added = await records.record(conn, act, is_allowed=True, status=records.OK)
-            newest = await archive_states.newest(conn, key.project, head.run)
-            # One that is under way is finished first, and has no less than it would have had.
-            if newest is None or (newest.last_seq < seqs[1] and newest.state.is_settled):
-                born = (await runs.get(conn, key)).born
-                birth = await asyncio.to_thread(chain.birth_hash, born)
-                await archive_states.insert(
-                    conn, key.project, head.run, birth=birth, seqs=seqs, record=added.number
-                )
-            archive = await _decided(conn, key, head, added.number)
+            record = await decide_archive(conn, key, head, act)
+            archive = await _decided(conn, key, head, record)
         self._decided.wake()
         return archive, False
 
     @finish_despite_cancellation
     async def restore_run(self, key: RunKey, act: Act) -> tuple[Archive, bool]:
-        restored = await self._restoring.restore(key, act)
+        restored = await self.restoring.restore(key, act)
         self._decided.wake()
         return restored
 

@@ -41,8 +41,10 @@ class Restoring:
         self._offloading = offloading
         self._announce = announce
 
-    async def restore(self, key: RunKey, act: Act) -> tuple[Archive, bool]:
-        """As `ArchiveStore.restore_run`."""
+    async def restore(
+        self, key: RunKey, act: Act, *, erasure: int | None = None
+    ) -> tuple[Archive, bool]:
+        """As `ArchiveStore.restore_run`; what is restored for an erasure is archived again."""
         async with writing(self._engine) as conn:
             if before := await records.repeated(conn, act):
                 return await _restored(conn, key, before.number), True
@@ -55,7 +57,7 @@ class Restoring:
         async with AsyncExitStack() as opened:
             pairs = await self._fetched(archive, opened)
             await self._verify(key, place)
-            restored = await self._put_back(key, place, pairs, act)
+            restored = await self._put_back(key, place, pairs, act, erasure)
         self._announce([key])
         return restored
 
@@ -88,7 +90,7 @@ class Restoring:
             raise ArchiveInvalid(key.run_id, file, problem)
 
     async def _put_back(
-        self, key: RunKey, place: Place, pairs: list[Pair], act: Act
+        self, key: RunKey, place: Place, pairs: list[Pair], act: Act, erasure: int | None
     ) -> tuple[Archive, bool]:
         async with writing(self._engine) as conn:
             if before := await records.repeated(conn, act):
@@ -102,7 +104,7 @@ class Restoring:
             await archived_events.forget(conn, head.run)
             await heads.archive(conn, head.run, 0)
             added = await records.record(conn, act, is_allowed=True, status=records.OK)
-            await archive_states.restore(conn, place, added.number)
+            await archive_states.restore(conn, place, added.number, erasure=erasure)
             return await _restored(conn, key, added.number), False
 
 

@@ -8,10 +8,8 @@ An object goes once no row names its key, and after that Postgres cleans up.
 from __future__ import annotations
 
 import asyncio
-import json
-import logging
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import replace
+from functools import partial
 
 from runstore_storage import chain
 from runstore_storage.admin import records
@@ -23,8 +21,11 @@ from runstore_storage.contract.removals import RemovalKind
 from runstore_storage.contract.scope import Scope, bound
 from runstore_storage.database.connection import Connection
 from runstore_storage.database.engine import Database, reading, writing
+from runstore_storage.erasures.acts import act_of
+from runstore_storage.erasures.archives import ArchivedRuns
 from runstore_storage.erasures.cleaning import Cleaning
 from runstore_storage.ids import new_id
+from runstore_storage.in_turn import first_done
 from runstore_storage.payloads.objects import Objects
 from runstore_storage.payloads.offloading import Offloading
 from runstore_storage.run_write import lock_run
@@ -45,8 +46,6 @@ MOST_OBJECTS = 1000
 # How many runs are looked at in one step: the first ones may have to wait.
 LOOKED_AT = 100
 
-_log = logging.getLogger(__name__)
-
 Sealed = Sequence[tuple[int, bytes | None]]
 
 
@@ -58,12 +57,14 @@ class Erasing:
         engine: Database,
         store: Objects,
         offloading: Offloading,
+        archived: ArchivedRuns,
         cleaning: Cleaning,
         announce: Callable[[Collection[RunKey]], None],
     ) -> None:
         self._engine = engine
         self._objects = store
         self._offloading = offloading
+        self._archived = archived
         self._cleaning = cleaning
         self._announce = announce
         self._seen: dict[tuple[int, int], tuple[Ready, int]] = {}
@@ -72,21 +73,17 @@ class Erasing:
 
     async def step(self, holder: str) -> int | None:
         """As `ErasureStore.erase`. A run that fails lets the next one go on."""
-        failure: Exception | None = None
-        for each, position in await self._look():
-            try:
-                done = await self._erase(each, position, holder)
-            except Exception as error:
-                _log.warning("erasing of run %d fails for now", each.run, exc_info=error)
-                failure = failure or error
-                continue
-            if done != 0:
-                return done
-        if removed := await self._remove_objects():
-            return removed
-        if failure:
-            raise failure
-        return await self._cleaning.clean_up_in_turn()
+        return await first_done(
+            [
+                *(
+                    (f"erasing of run {each.run}", partial(self._erase, each, position, holder))
+                    for each, position in await self._look()
+                ),
+                ("moving an archived run", self._archived.step),
+                ("removing erased objects", self._remove_objects),
+                ("cleaning up", self._cleaning.clean_up_in_turn),
+            ]
+        )
 
     async def _look(self) -> list[tuple[Ready, int]]:
         async with reading(self._engine) as conn:
@@ -171,13 +168,7 @@ async def _erase(conn: Connection, key: RunKey, each: Ready, sealed: Sealed) -> 
 
 async def _begin(conn: Connection, key: RunKey, each: Ready) -> int:
     """Note that events of the run go, and record it as an act of who asked for it."""
-    (asked,) = await admin_records.from_number(conn, each.project, each.record, limit=1)
-    act = replace(
-        asked.act,
-        resource=f"runs/{each.run_id}",
-        request_id="",
-        request=json.dumps({"erasure_id": asked.act.resource.rpartition("/")[2]}),
-    )
+    act = await act_of(conn, each.project, each.record, each.run_id)
     added = await records.record(conn, act, is_allowed=True, status=records.OK)
     born = (await runs.get(conn, key)).born
     return await removals.begin(

@@ -17,6 +17,7 @@ from runstore_storage.database.connection import Connection
 from runstore_storage.database.connections import Connections
 from runstore_storage.database.engine import Database, reading, writing
 from runstore_storage.database.in_flight import WritesInFlight, finish_despite_cancellation
+from runstore_storage.erasures.archives import ArchivedRuns
 from runstore_storage.erasures.cleaning import Cleaning
 from runstore_storage.erasures.erasing import Erasing
 from runstore_storage.ids import new_id
@@ -35,6 +36,7 @@ class PostgresErasures:
         connections: Connections,
         objects: Objects,
         offloading: Offloading,
+        archived: ArchivedRuns,
         in_flight: WritesInFlight,
         announce: Callable[[Collection[RunKey]], None],
         decided: Signal,
@@ -43,7 +45,7 @@ class PostgresErasures:
         self._in_flight = in_flight
         self._decided = decided
         cleaning = Cleaning(engine, connections)
-        self.erase = Erasing(engine, objects, offloading, cleaning, announce).step
+        self.erase = Erasing(*(engine, objects, offloading, archived, cleaning, announce)).step
         self.clean_up = cleaning.clean_up
 
     @finish_despite_cancellation

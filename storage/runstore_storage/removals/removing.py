@@ -10,14 +10,15 @@ removes nothing else.
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Iterable
+from functools import partial
 
 from runstore_storage.contract.feed import REMOVALS
 from runstore_storage.contract.heads import RunKey
 from runstore_storage.contract.removals import RemovalKind
 from runstore_storage.database.connection import Connection
 from runstore_storage.database.engine import Database, reading, writing
+from runstore_storage.in_turn import first_done
 from runstore_storage.payloads.objects import Objects, archives_folder, run_folder
 from runstore_storage.removals.archived import remove_archived
 from runstore_storage.removals.parts import MOST_ROWS, remove_artifacts, remove_part
@@ -28,8 +29,6 @@ MOST_OBJECTS = 1000
 # How many removals are looked at in one step: the first ones may have to wait.
 LOOKED_AT = 100
 _OBJECTS_AT_ONCE = 8
-
-_log = logging.getLogger(__name__)
 
 
 class Removing:
@@ -50,19 +49,9 @@ class Removing:
         self._published = {
             each.removal: self._published.get(each.removal, last_position) for each in found
         }
-        failure: Exception | None = None
-        for each in found:
-            try:
-                removed = await self._remove(each, holder)
-            except Exception as error:
-                _log.warning("removal %d fails for now", each.removal, exc_info=error)
-                failure = failure or error
-                continue
-            if removed != 0:
-                return removed
-        if failure:
-            raise failure
-        return 0
+        return await first_done(
+            (f"removal {each.removal}", partial(self._remove, each, holder)) for each in found
+        )
 
     async def _remove(self, each: Open, holder: str) -> int | None:
         """Remove the next of one removal: rows, and objects where those come first."""

@@ -6,9 +6,11 @@ from datetime import timedelta
 from typing import NamedTuple
 
 from runstore_storage.contract.archives import Archive, ArchiveState
+from runstore_storage.contract.feed import BESIDE_THE_FEED
 from runstore_storage.contract.scope import in_scope
 from runstore_storage.database.connection import Connection, Row
 from runstore_storage.database.statements import system, tenant
+from runstore_storage.sql import duties
 from runstore_storage.sql.removals import NEWEST_STEP
 
 _SELECTED = f"""
@@ -47,7 +49,7 @@ _CANCEL = system(f"""
 """)
 _RESTORE = tenant(f"""
     UPDATE archives SET state = {int(ArchiveState.RESTORED)}, changed_at = now(),
-        restore_record = :record
+        restore_record = :record, restored_for = :erasure
     WHERE run = :run AND n = :n AND project = :scope
 """)
 _REMOVALS = tenant("""
@@ -80,11 +82,13 @@ _POSITION = system("""
 _SET_POSITION = system("""
     UPDATE archives SET last_position = :position WHERE run = :run AND n = :n
 """)
-# Nobody who reads the feed may miss the events: not who is behind them, nor who gave one up. Duties
-# that work on no position stay at 0.
-_PASSED = """
-    a.last_position <= (SELECT min(position) FROM duties WHERE name <> 'removals')
-    AND NOT EXISTS (
+# Nobody who reads the feed may miss the events: not who is behind them, nor who gave one up.
+_BESIDE = ", ".join(f"'{name}'" for name in sorted(BESIDE_THE_FEED))
+_PASSED = f"""
+    a.last_position <= (
+        SELECT min(position) FROM duties
+        WHERE name NOT IN ({_BESIDE}) AND (NOT {duties.IS_SINK} OR {duties.GOES_ON})
+    ) AND NOT EXISTS (
         SELECT FROM consumers c WHERE c.project = a.project AND c.position < a.last_position
             AND c.committed_at > clock_timestamp() - :idle::interval
     ) AND NOT EXISTS (
@@ -94,8 +98,7 @@ _PASSED = """
         ) AS f WHERE f.run = a.run AND d.position <= a.last_position
     )
 """
-# Something of the run's history is yet to be erased.
-_IS_ERASED = """
+IS_AWAITED = """
     EXISTS (
         WITH RECURSIVE history AS (
             SELECT r.run, r.fork_parent FROM runs r WHERE r.run = a.run
@@ -104,10 +107,11 @@ _IS_ERASED = """
         SELECT FROM history JOIN erasure_targets t USING (run)
     )
 """
+"""The condition that something of the history of the archive `a` is yet to be erased."""
 _READY = system(f"""
     SELECT {_FOUND} FROM archives a JOIN runs n USING (run)
     WHERE NOT a.is_cleared AND a.state <= {int(ArchiveState.ARCHIVED)} AND a.last_position > 0
-        AND {_PASSED} AND NOT (a.attempt = 0 AND {_IS_ERASED})
+        AND {_PASSED} AND NOT (a.attempt = 0 AND {IS_AWAITED})
         AND NOT EXISTS (
             SELECT FROM removals r JOIN open_removals USING (removal) WHERE r.run = a.run
         )
@@ -119,7 +123,7 @@ _UNCLEARED = system(f"""
     WHERE NOT a.is_cleared AND (
         a.state = {int(ArchiveState.CANCELLED)}
         OR a.state >= {int(ArchiveState.RESTORED)}
-            AND (a.changed_at <= now() - :kept::interval OR {_IS_ERASED})
+            AND (a.changed_at <= now() - :kept::interval OR {IS_AWAITED})
     )
     ORDER BY a.changed_at LIMIT :limit
 """)
@@ -199,9 +203,10 @@ async def cancel(conn: Connection, run: int, n: int) -> None:
     await conn.execute(_CANCEL, {"run": run, "n": n})
 
 
-async def restore(conn: Connection, place: Place, record: int) -> None:
-    """Note which act put back the rows that an archive has."""
-    await conn.execute(_RESTORE, {"run": place.run, "n": place.n, "record": record})
+async def restore(conn: Connection, place: Place, record: int, *, erasure: int | None) -> None:
+    """Note which act put back the rows that an archive has, and for which erasure it did."""
+    values = {"run": place.run, "n": place.n, "record": record, "erasure": erasure}
+    await conn.execute(_RESTORE, values)
 
 
 async def of_restore(conn: Connection, project: str, record: int) -> Archive | None:

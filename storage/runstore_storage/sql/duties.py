@@ -15,6 +15,11 @@ LEASE_SECONDS = 4
 _HELD = "SELECT position FROM duties WHERE name = :duty AND holder = :holder FOR UPDATE"
 HELD = f"held AS MATERIALIZED ({_HELD})"
 
+IS_SINK = "starts_with(name, 'sink ')"
+"""The condition that a duty delivers to a sink."""
+GOES_ON = "(expires_at > now() - :idle::interval OR expires_at = '-infinity')"
+"""The condition that a server has worked on a duty within `:idle`, or none yet. A lease ends when
+its server stops."""
 _LEASE = f"clock_timestamp() + interval '{LEASE_SECONDS} seconds'"
 
 # It does not wait for the disk when it commits by itself: a crash of Postgres may undo a lease.

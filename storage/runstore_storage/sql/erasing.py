@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
+from runstore_storage.contract.archives import ArchiveState
 from runstore_storage.contract.events import RecordedEvent
 from runstore_storage.contract.pages import PAGE_BYTES
 from runstore_storage.contract.removals import RemovalKind
@@ -17,8 +18,15 @@ from runstore_storage.sql.partitions import lower_bound
 
 # Events of a run that is waited for have not all reached the feed. No archive has files of it, and
 # whoever has the duty writes none meanwhile.
-_READY = system(f"""
-    SELECT t.erasure, t.run, r.project, r.run_id, q.record, coalesce(x.last_seq, 0) AS last_seq
+_SHARING = """
+    WITH RECURSIVE sharing AS (
+        SELECT t.run
+        UNION
+        SELECT f.run FROM sharing s JOIN runs f ON f.fork_parent = s.run
+        WHERE f.fork_seq >= t.first_seq
+    )
+"""
+_UNHELD = f"""
     FROM (
         SELECT erasure, run, min(first_seq) AS first_seq FROM erasure_targets GROUP BY erasure, run
     ) AS t
@@ -26,19 +34,35 @@ _READY = system(f"""
     JOIN runs r USING (run) LEFT JOIN run_heads x USING (run)
     WHERE ({heads.IS_OPEN}) IS NOT TRUE AND NOT EXISTS (SELECT FROM outbox o WHERE o.run = t.run)
         AND NOT EXISTS (
-            WITH RECURSIVE sharing AS (
-                SELECT t.run
-                UNION
-                SELECT f.run FROM sharing s JOIN runs f ON f.fork_parent = s.run
-                WHERE f.fork_seq >= t.first_seq
-            )
-            SELECT FROM sharing JOIN runs r USING (run) LEFT JOIN run_heads x USING (run)
-            WHERE EXISTS (SELECT FROM holds h WHERE {holds.HOLDS_NOW})
-                OR EXISTS (
-                    SELECT FROM archives a WHERE a.run = r.run AND {archive_states.HAS_FILES}
-                )
+            {_SHARING}
+            SELECT FROM sharing JOIN runs r USING (run) JOIN run_heads x USING (run)
+            JOIN holds h ON {holds.HOLDS_NOW}
+        )
+"""
+_READY = system(f"""
+    SELECT t.erasure, t.run, r.project, r.run_id, q.record, coalesce(x.last_seq, 0) AS last_seq
+    {_UNHELD}
+        AND NOT EXISTS (
+            {_SHARING}
+            SELECT FROM sharing JOIN archives a USING (run) WHERE {archive_states.HAS_FILES}
         )
     ORDER BY t.erasure, t.run LIMIT :limit
+""")
+_ARCHIVED = system(f"""
+    SELECT DISTINCT ON (a.run) t.erasure, t.project, a.run, n.run_id, t.record
+    FROM (SELECT t.erasure, t.run, t.first_seq, r.project, q.record {_UNHELD}) AS t
+    CROSS JOIN LATERAL ({_SHARING} SELECT run FROM sharing) AS s
+    JOIN archives a ON a.run = s.run JOIN runs n ON n.run = a.run
+    WHERE a.state BETWEEN {ArchiveState.SWITCHED:d} AND {ArchiveState.DONE:d}
+    ORDER BY a.run, t.erasure LIMIT :limit
+""")
+# Those that were restored so, now that nothing of them is to be erased.
+_RESTORED = system(f"""
+    SELECT a.restored_for, a.project, a.run, n.run_id, q.record
+    FROM archives a JOIN runs n USING (run)
+    JOIN erasure_requests q ON q.erasure = a.restored_for
+    WHERE a.state = {ArchiveState.RESTORED:d} AND NOT {archive_states.IS_AWAITED}
+    ORDER BY a.run LIMIT :limit
 """)
 _CHOSEN = f"""
     FROM events e
@@ -76,6 +100,10 @@ _LOCK_SEARCH = system("SELECT FROM search_rows WHERE false")
 _ERASE = system("""
     SELECT location FROM erase_events(:run, :removal, :seqs::bigint[], :hashes::bytea[])
         AS gone(location)
+""")
+_FORGET_RESTORED = system("""
+    UPDATE archives SET restored_for = NULL
+    WHERE run = :run AND restored_for = :erasure
 """)
 _FINISH = system("DELETE FROM erasure_targets WHERE erasure = :erasure AND run = :run")
 _ERASED = f"""
@@ -143,6 +171,17 @@ class Ready(NamedTuple):
     """All before it is erased, as far as is known."""
 
 
+class Moved(NamedTuple):
+    """An archived run that an erasure waits for, or that was restored for it."""
+
+    erasure: int
+    project: str
+    run: int
+    run_id: str
+    record: int
+    """The number of the act's record."""
+
+
 class Unnamed(NamedTuple):
     """An object of an erased payload; another row may name it again."""
 
@@ -154,6 +193,21 @@ class Unnamed(NamedTuple):
 async def ready(conn: Connection, *, limit: int) -> list[Ready]:
     """Runs that may be erased, the oldest erasure's first; those that were deleted, too."""
     return [Ready(*row) for row in await conn.execute(_READY, {"limit": limit})]
+
+
+async def archived(conn: Connection, *, limit: int) -> list[Moved]:
+    """Runs that are archived, for which alone an erasure waits."""
+    return [Moved(*row) for row in await conn.execute(_ARCHIVED, {"limit": limit})]
+
+
+async def restored(conn: Connection, *, limit: int) -> list[Moved]:
+    """Runs that were restored for an erasure, of which nothing more is to be erased."""
+    return [Moved(*row) for row in await conn.execute(_RESTORED, {"limit": limit})]
+
+
+async def forget_restored(conn: Connection, of: Moved) -> None:
+    """Forget that a run was restored so."""
+    await conn.execute(_FORGET_RESTORED, {"run": of.run, "erasure": of.erasure})
 
 
 async def chosen(conn: Connection, of: Ready, *, limit: int) -> list[RecordedEvent]:

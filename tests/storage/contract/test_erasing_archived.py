@@ -9,6 +9,7 @@ import pytest
 from runstore.verify_archive import verify
 from runstore_storage.contract.archives import ArchiveState
 from runstore_storage.contract.erasures import Blocker, ErasureState
+from runstore_storage.contract.errors import ArchiveInvalid
 from runstore_storage.contract.heads import RunKey
 from runstore_storage.contract.holds import NewHold
 from runstore_storage.contract.payloads import Payload
@@ -41,7 +42,7 @@ from storage.contract.test_erasures import (
     relayed,
 )
 from storage.contract.test_erasures import state_of as erasure_of
-from storage.contract.test_removals import kept
+from storage.contract.test_removals import ANN, ME, kept
 
 pytestmark = pytest.mark.usefixtures(kept.__name__)
 
@@ -54,24 +55,93 @@ def texts(store: PostgresStore, key: RunKey) -> str:
     ).decode()
 
 
-async def test_an_archived_run_blocks_until_it_is_restored(kept: PostgresStore) -> None:
+def chains(store: PostgresStore, key: RunKey) -> list[bytes]:
+    """What stays of events in a project's archives."""
+    return [each.read_bytes() for each in files(store, key) if each.name.startswith("chain-")]
+
+
+async def everything(store: PostgresStore, tries: int = 1000) -> None:
+    """Do all that the duty does."""
+    for _ in range(tries):
+        if not (await step(store) or await store.erasures.erase(ME)):
+            return
+    raise AssertionError("it does not end")
+
+
+async def test_an_archived_run_is_restored_erased_and_archived_again(kept: PostgresStore) -> None:
     key = await ended(kept, "run", TO_ERASE, KEPT)
+    whole = await pages(kept, key)
     await archived(kept, key)
+    chain = chains(kept, key)
     assert SECRET in texts(kept, key)
 
     erasure = await asked_of(kept, f"{SECRET}-ann")
-    assert await erased(kept) == 0
     blocked = await erasure_of(kept, erasure)
-    await restored(kept, key)
-    assert await erased(kept) == 0
-    waiting = await erasure_of(kept, erasure)
-    await all_done(kept)
-    assert files(kept, key) == []
-    await erased(kept)
+    await everything(kept)
 
     assert blocked.blockers == (Blocker("run", is_archived=True),)
-    assert (blocked.state, waiting.state) == (ErasureState.BLOCKED, ErasureState.PENDING)
+    assert blocked.state is ErasureState.BLOCKED
+    done = await erasure_of(kept, erasure)
+    assert (done.runs, done.erased_events, done.blockers) == (1, 1, ())
+    assert await state_of(kept, key) is ArchiveState.DONE
+    assert chains(kept, key) == chain
+    assert SECRET not in texts(kept, key)
+    assert verify(files(kept, key)[0].parent).problems == []
+    (page,) = await pages(kept, key, read_archive=True)
+    assert [each.erased is not None for each in page.events] == [True, False, False]
+    assert tuple(page.events[1:]) == tuple(whole[0].events[1:])
+    found = (await kept.admin.list_records("p", limit=4, after=None)).items
+    methods = ["ArchiveRun", "EraseSubject", "RestoreRun", "EraseSubject"]
+    assert [each.act.method for each in found] == methods
+    assert {each.act.resource for each in found[:3]} == {"runs/run"}
+    assert {each.act.principal for each in found} == {ANN}
+    about = f'{{"erasure_id": "{erasure.erasure_id}"}}'
+    assert {each.act.request for each in found[:3]} == {about}
+
+
+async def test_a_run_that_was_restored_before_is_not_archived_again(kept: PostgresStore) -> None:
+    key = await ended(kept, "run", TO_ERASE, KEPT)
+    await archived(kept, key)
+    erasure = await asked(kept, key, 1)
+    await restored(kept, key)
+
+    await everything(kept)
+
+    assert (await erasure_of(kept, erasure)).erased_events == 1
+    assert files(kept, key) == []
     assert await is_whole(kept, key) == 1
+
+
+async def test_a_run_that_is_held_meanwhile_stays_restored(kept: PostgresStore) -> None:
+    key = await ended(kept, "run", TO_ERASE, KEPT)
+    await archived(kept, key)
+    await asked(kept, key, 1)
+    while await state_of(kept, key) is not ArchiveState.RESTORED:
+        assert await step(kept) or await kept.erasures.erase(ME)
+    while not await is_whole(kept, key):
+        assert await step(kept) or await kept.erasures.erase(ME)
+    await kept.holds.place_hold(NewHold("p", "why", "run"), act("p", "PlaceHold"))
+
+    await everything(kept)
+
+    assert await state_of(kept, key) is ArchiveState.RESTORED
+    assert await is_whole(kept, key) == 1
+
+
+async def test_an_archive_that_was_changed_keeps_its_run_only(kept: PostgresStore) -> None:
+    bad, good = await ended(kept, "bad", TO_ERASE), await ended(kept, "good", TO_ERASE)
+    await archived(kept, bad)
+    (path,) = (each for each in files(kept, bad) if each.name.startswith("sealed-"))
+    await archived(kept, good)
+    path.write_bytes(path.read_bytes()[:-1])
+    erasure = await asked_of(kept, f"{SECRET}-ann")
+
+    with pytest.raises(ArchiveInvalid):
+        await everything(kept)
+
+    found = await erasure_of(kept, erasure)
+    assert (found.erased_events, found.blockers) == (1, (Blocker("bad", is_archived=True),))
+    assert await state_of(kept, good) is ArchiveState.DONE
 
 
 async def test_an_archive_of_erased_events_has_what_is_left(kept: PostgresStore) -> None:
@@ -106,16 +176,16 @@ async def test_the_archive_of_a_fork_blocks_what_it_shares(kept: PostgresStore) 
     await archived(kept, fork)
 
     shared, own = await asked(kept, base, 1), await asked(kept, base, 2)
-    await erased(kept)
+    await kept.erasures.erase(ME)
 
     assert (await erasure_of(kept, shared)).blockers == (Blocker("fork", is_archived=True),)
     assert (await erasure_of(kept, own)).erased_events == 1
-    await restored(kept, fork)
-    await all_done(kept)
-    await erased(kept)
-    assert await is_whole(kept, fork) == 1
-    await archived(kept, fork)
+    await everything(kept)
+    assert (await erasure_of(kept, shared)).erased_events == 1
+    assert await state_of(kept, fork) is ArchiveState.DONE
     assert SECRET not in texts(kept, fork)
+    (page,) = await pages(kept, fork, read_archive=True)
+    assert [each.erased is not None for each in page.events] == [True, False, False]
 
 
 async def test_what_is_to_be_erased_is_before_files_are_written(kept: PostgresStore) -> None:
@@ -141,8 +211,10 @@ async def test_an_archive_that_was_begun_is_finished_first(kept: PostgresStore) 
     assert await erased(kept) == 0
     blocked = await erasure_of(kept, erasure)
     assert blocked.blockers == (Blocker("run", is_archived=True),)
-    await all_done(kept)
-    assert await state_of(kept, key) is ArchiveState.DONE
+    await until(kept, key, ArchiveState.DONE)
+    await everything(kept)
+    assert (await erasure_of(kept, erasure)).erased_events == 1
+    assert SECRET not in texts(kept, key)
 
 
 async def test_a_hold_of_an_archived_run_blocks_as_well(kept: PostgresStore) -> None:
@@ -154,6 +226,8 @@ async def test_a_hold_of_an_archived_run_blocks_as_well(kept: PostgresStore) -> 
 
     found = (await erasure_of(kept, erasure)).blockers
     assert found == (Blocker("run", is_archived=True), Blocker("run", placed.hold_id))
+    await everything(kept)
+    assert await state_of(kept, key) is ArchiveState.DONE
 
 
 async def test_files_that_are_kept_for_backups_go_before_what_they_have_is_erased(

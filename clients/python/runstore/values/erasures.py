@@ -27,8 +27,8 @@ class ErasureState(WordEnum):
 
 @dataclass(frozen=True, slots=True)
 class ErasureBlocker:
-    """What keeps a run from being erased: a hold of it or of a fork of it, that one of them is
-    archived, or else that it is open.
+    """What keeps a run from being erased: a hold of it or of a fork of it; that one of them is
+    archived, which is restored for that, and archived again; or else that it is open.
     """
 
     run_id: str

@@ -20,7 +20,7 @@ export interface ErasureBlocker {
   readonly runId: string;
   /** A hold of the run, or of a fork of the one that is erased; empty if it is open or archived. */
   readonly holdId: string;
-  /** Whether it is archived: restore it. */
+  /** Whether it is archived: it is restored for that, and archived again. */
   readonly archived: boolean;
 }
 

@@ -38,12 +38,16 @@ archives = Table(
     Column("bytes", BigInteger, nullable=False, server_default="0"),
     Column("removal", BigInteger),
     Column("restore_record", BigInteger),
+    Column("restored_for", BigInteger),
     time_column("begun_at"),
     time_column("changed_at"),
     Column("is_cleared", Boolean, nullable=False, server_default="false"),
     PrimaryKeyConstraint("run", "n", name="pk_archives"),
     ForeignKeyConstraint(["run"], ["runs.run"], name="fk_archives_run"),
     ForeignKeyConstraint(["removal"], ["removals.removal"], name="fk_archives_removal"),
+    ForeignKeyConstraint(
+        ["restored_for"], ["erasure_requests.erasure"], name="fk_archives_restored_for"
+    ),
     CheckConstraint("state BETWEEN 1 AND 8", name="ck_archives_state"),
     CheckConstraint("first_seq >= 1 AND first_seq <= last_seq", name="ck_archives_seqs"),
     CheckConstraint("state IN (1, 7) OR manifest_hash IS NOT NULL", name="ck_archives_manifest"),
@@ -55,6 +59,11 @@ archives = Table(
         postgresql_where=text("restore_record IS NOT NULL"),
     ),
     Index("ix_archives_removal", "removal"),
+    Index(
+        "ix_archives_restored_for",
+        "restored_for",
+        postgresql_where=text("restored_for IS NOT NULL"),
+    ),
     Index("ix_archives_open", "state", postgresql_where=text("NOT is_cleared")),
 )
 
