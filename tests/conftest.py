@@ -21,6 +21,7 @@ import pytest
 import pytest_asyncio
 import runstore
 from database import all_returned, drop_schema, make_schema, provided_database, served_url
+from hypothesis import HealthCheck, settings
 from runstore.v1.run_service_pb2_grpc import RunServiceStub
 from runstore_server.app import App
 from runstore_server.settings import Settings
@@ -35,6 +36,13 @@ if TYPE_CHECKING:
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell's background jobs ignore Ctrl-C, and so would the processes that tests start.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+# How long a machine takes fails no test.
+settings.register_profile(
+    "any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("any machine")
 
 
 @pytest.fixture(scope="session")

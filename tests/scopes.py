@@ -23,7 +23,7 @@ SYSTEM = {
     *("admin.credential_epoch", "admin.find_token", "admin.note_use", "admin.list_projects"),
     *("admin.all_limits", "admin.stored_bytes"),
     *("admin.record_refusal", "removals.remove", "retention.retain"),
-    *("erasures.erase", "erasures.clean_up"),
+    *("archives.archive", "erasures.erase", "erasures.clean_up"),
 }
 """The methods that are no call's of a project: the server's own work, and what precedes a scope."""
 

@@ -17,7 +17,10 @@ type Policy struct {
 	// Name identifies the policy in the project.
 	Name string
 	// KeepRun is after how long the run is removed, as DeleteRun does.
-	KeepRun       time.Duration
+	KeepRun time.Duration
+	// KeepEvents is after how long events are archived, as ArchiveRun does; of a run that was
+	// restored, after that.
+	KeepEvents    time.Duration
 	KeepSnapshots time.Duration
 	// KeepLastSnapshots is how many of each namespace, the latest, stay when KeepSnapshots is over.
 	KeepLastSnapshots int32
@@ -160,6 +163,7 @@ func policyMessage(policy Policy) *runstorev1.Policy {
 	return &runstorev1.Policy{
 		Name:              policy.Name,
 		Filter:            selectionMessage(policy.Filter),
+		KeepEvents:        keepMessage(policy.KeepEvents),
 		KeepSnapshots:     keepMessage(policy.KeepSnapshots),
 		KeepLastSnapshots: policy.KeepLastSnapshots,
 		KeepArtifacts:     keepMessage(policy.KeepArtifacts),
@@ -181,6 +185,7 @@ func policyOf(message *runstorev1.Policy) *Policy {
 	return &Policy{
 		Name:              message.GetName(),
 		KeepRun:           message.GetKeepRun().AsDuration(),
+		KeepEvents:        message.GetKeepEvents().AsDuration(),
 		KeepSnapshots:     message.GetKeepSnapshots().AsDuration(),
 		KeepLastSnapshots: message.GetKeepLastSnapshots(),
 		KeepArtifacts:     message.GetKeepArtifacts().AsDuration(),

@@ -30,7 +30,7 @@ func TestAPolicyIsPutListedReplacedAndDeleted(t *testing.T) {
 	admin := client.Admin()
 	whole := runstore.Policy{
 		Name: "b", KeepRun: 400 * day, KeepSnapshots: 30*day + 500*time.Millisecond, KeepLastSnapshots: 3,
-		KeepArtifacts: 90 * day, KeepSearchText: 60 * day, IncludeExternal: true,
+		KeepEvents: 20 * day, KeepArtifacts: 90 * day, KeepSearchText: 60 * day, IncludeExternal: true,
 		Filter: runstore.RunSelection{
 			Statuses: []runstore.RunStatus{runstore.StatusFailed}, PlanID: "plan",
 			Tags: []string{"x"}, Labels: map[string]string{"team": "search"},
@@ -101,6 +101,7 @@ func TestAPolicyThatKeepsNothingIsRefused(t *testing.T) {
 		{runstore.Policy{Name: "p"}, "policy.keep_run"},
 		{runstore.Policy{Name: "p", KeepRun: day, KeepLastSnapshots: 1}, "policy.keep_snapshots"},
 		{runstore.Policy{Name: "p", KeepArtifacts: time.Millisecond}, "policy.keep_artifacts"},
+		{runstore.Policy{Name: "p", KeepEvents: time.Millisecond}, "policy.keep_events"},
 		{runstore.Policy{Name: "p", KeepSearchText: -time.Second}, "policy.keep_search_text"},
 	} {
 		_, err := admin.PutPolicy(t.Context(), each.policy, "case 7", runstore.PutPolicyOptions{})

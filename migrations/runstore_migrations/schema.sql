@@ -2049,5 +2049,18 @@ BEGIN;
 
 UPDATE schema_version SET version_num='0026' WHERE schema_version.version_num = '0025';
 
+-- Running upgrade 0026 -> 0027
+
+ALTER TABLE policies ADD COLUMN keep_events interval;
+
+ALTER TABLE policies
+        DROP CONSTRAINT ck_policies_keep,
+        DROP CONSTRAINT ck_policies_positive,
+        ADD CONSTRAINT ck_policies_keep CHECK (num_nonnulls(keep_events, keep_snapshots, keep_artifacts, keep_search_text, keep_run) > 0),
+        ADD CONSTRAINT ck_policies_positive CHECK (
+            least(keep_events, keep_snapshots, keep_artifacts, keep_search_text, keep_run) > interval '0' AND keep_last_snapshots >= 0);
+
+UPDATE schema_version SET version_num='0027' WHERE schema_version.version_num = '0026';
+
 COMMIT;
 

@@ -434,7 +434,7 @@ def test_what_events_said_is_erased(server: ServerProcess, project: str) -> None
 
     assert "blocked: 0 events in 1 runs; run is open (erasure " in blocked
     assert held["state"] == "blocked"
-    assert held["blockers"] == [{"run_id": "run", "hold_id": None}]
+    assert held["blockers"] == [{"run_id": "run", "hold_id": None, "archived": False}]
     assert "done: 0 events in 0 runs" in nobody
     assert held["erasure_id"] in cli("erasures", "get", held["erasure_id"], *where)
     assert "there is no erasure" in cli("erasures", "get", "none", *where, code=4)

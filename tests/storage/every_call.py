@@ -69,7 +69,7 @@ def config(project: str) -> ConfigKey:
 
 
 SOON = timedelta(microseconds=1)
-POLICY = Policy("new", Keep(SOON, 0, SOON, SOON, SOON))
+POLICY = Policy("new", Keep(SOON, SOON, 0, SOON, SOON, SOON))
 
 
 def act(project: str, request_id: str = "") -> Act:
@@ -318,7 +318,7 @@ async def furnish(store: Store, project: str) -> None:
             await _archived(store, project, name)
     await publish(store)
     await store.feed.hold_duty(REMOVALS, "me")
-    while await store.removals.remove("me"):
+    while await store.removals.remove("me") or await store.archives.archive("me"):
         pass
     with bound(Scope(project)):
         await store.append_events(RunKey(project, "run"), [Event("t", "last")])

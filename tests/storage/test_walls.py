@@ -169,6 +169,7 @@ CONSTRAINTS: dict[str, tuple[str, list[dict[str, Any]]]] = {
     "pk_archives": ("archives", [{"state": 5}]),
     "fk_archives_run": ("archives", [{"run": NOBODY}]),
     "fk_archives_removal": ("archives", [{"n": 99, "removal": NOBODY}]),
+    "fk_archives_restored_for": ("archives", [{"n": 99, "restored_for": NOBODY}]),
     "ck_archives_state": ("archives", [{"n": 99, "state": state} for state in (0, 9)]),
     "ck_archives_seqs": (
         "archives",
@@ -250,6 +251,7 @@ NULLABLE = {
         )
     ),
     *("archives.manifest_hash", "archives.removal", "archives.restore_record"),
+    "archives.restored_for",
     *("archived_events.payload_blob", "archived_events.salt"),
     *("runs.parent", "runs.external_ref", "runs.fork_parent", "runs.fork_seq", "runs.lineage"),
     *("run_heads.completed_at", "run_heads.project", "run_heads.updated_hour"),
@@ -258,7 +260,10 @@ NULLABLE = {
     *("blobs.data", "blobs.location", "outputs.payload_blob"),
     *("task_writes.seq", "task_writes.written_at"),
     *("artifacts.object", "artifacts.sha256", "artifacts.size", "run_heads.artifact_floor"),
-    *(f"policies.keep_{what}" for what in ("artifacts", "run", "search_text", "snapshots")),
+    *(
+        f"policies.keep_{what}"
+        for what in ("artifacts", "events", "run", "search_text", "snapshots")
+    ),
     *("tokens.revoked_at", "tokens.last_used_at"),
     *("events.salt", "runs.salt", "outputs.salt", "snapshots.salt", "task_writes.salt"),
     *("holds.run", "holds.released_by", "holds.released_at"),
@@ -436,6 +441,7 @@ INDEXES = {
     "ix_archives_restore_record": (
         "SELECT 1 FROM archives WHERE project = 'p' AND restore_record = 1"
     ),
+    "ix_archives_restored_for": "SELECT 1 FROM archives WHERE restored_for = 1",
     "ix_archives_removal": "SELECT 1 FROM archives WHERE removal = 1",
     "ix_archives_open": "SELECT 1 FROM archives WHERE NOT is_cleared AND state = 1",
     "ix_archived_events_payload_blob": (
@@ -542,7 +548,7 @@ ROWS = [
     "INSERT INTO erasures VALUES (1, 1, NULL, 1, now())",
     "INSERT INTO subject_refs VALUES ('ann', 1, 1)",
     "INSERT INTO archives SELECT min(run), 1, 'p', decode(repeat('00', 32), 'hex'), 2, 1, 1, 1, 1,"
-    " 1, '', 1, 1, 1, now(), now(), false FROM runs",
+    " 1, '', 1, 1, 1, NULL, now(), now(), false FROM runs",
     "INSERT INTO archived_events SELECT -run, seq, event_id, recorded_at, is_terminal, 1, '',"
     " body_hash, hash FROM events ORDER BY run, seq LIMIT 1",
     "INSERT INTO unnamed_objects VALUES ('x', 1)",

@@ -1341,6 +1341,10 @@ type Policy struct {
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	// The runs that it is about, as they are when it is applied; unset or empty: all.
 	Filter *RunSelection `protobuf:"bytes,2,opt,name=filter,proto3" json:"filter,omitempty"`
+	// Keep events in the database for this long, and then archive them as ArchiveRun does; of a run
+	// that was restored, this long after that. Unset: the policy says nothing of them.
+	// Bounds: 1..3153600000 seconds.
+	KeepEvents *durationpb.Duration `protobuf:"bytes,3,opt,name=keep_events,json=keepEvents,proto3" json:"keep_events,omitempty"`
 	// Keep snapshots for this long; unset: the policy says nothing of them.
 	// Bounds: 1..3153600000 seconds.
 	KeepSnapshots *durationpb.Duration `protobuf:"bytes,4,opt,name=keep_snapshots,json=keepSnapshots,proto3" json:"keep_snapshots,omitempty"`
@@ -1413,6 +1417,13 @@ func (x *Policy) GetFilter() *RunSelection {
 	return nil
 }
 
+func (x *Policy) GetKeepEvents() *durationpb.Duration {
+	if x != nil {
+		return x.KeepEvents
+	}
+	return nil
+}
+
 func (x *Policy) GetKeepSnapshots() *durationpb.Duration {
 	if x != nil {
 		return x.KeepSnapshots
@@ -1472,13 +1483,13 @@ func (x *Policy) GetPutAt() *timestamppb.Timestamp {
 // A RetentionSum counts what would go of one kind, or what one blocker keeps of it.
 type RetentionSum struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// What would be removed.
+	// What would be removed; EVENTS: archived.
 	Kind RemovalKind `protobuf:"varint,1,opt,name=kind,proto3,enum=runstore.v1.RemovalKind" json:"kind,omitempty"`
 	// What keeps it; unset if it would go.
 	Blocker RetentionBlocker `protobuf:"varint,2,opt,name=blocker,proto3,enum=runstore.v1.RetentionBlocker" json:"blocker,omitempty"`
 	// Of how many runs.
 	Runs int64 `protobuf:"varint,3,opt,name=runs,proto3" json:"runs,omitempty"`
-	// How many rows that is: events for runs and search text, snapshots, artifacts.
+	// How many rows that is: events for runs, events and search text, snapshots, artifacts.
 	Items int64 `protobuf:"varint,4,opt,name=items,proto3" json:"items,omitempty"`
 	// About how many bytes they take in the database, and artifacts in the object store.
 	Bytes int64 `protobuf:"varint,5,opt,name=bytes,proto3" json:"bytes,omitempty"`
@@ -1625,7 +1636,7 @@ type ErasureBlocker struct {
 	RunId string `protobuf:"bytes,1,opt,name=run_id,json=runId,proto3" json:"run_id,omitempty"`
 	// The hold; empty if the run is open or archived.
 	HoldId string `protobuf:"bytes,2,opt,name=hold_id,json=holdId,proto3" json:"hold_id,omitempty"`
-	// Whether the run is archived: restore it.
+	// Whether the run is archived: it is restored for that, and archived again.
 	Archived      bool `protobuf:"varint,3,opt,name=archived,proto3" json:"archived,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -2012,10 +2023,12 @@ const file_runstore_v1_admin_proto_rawDesc = "" +
 	"\x02at\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12%\n" +
 	"\x0eremoved_events\x18\t \x01(\x03R\rremovedEvents\x123\n" +
 	"\adone_at\x18\n" +
-	" \x01(\v2\x1a.google.protobuf.TimestampR\x06doneAt\"\x8b\x04\n" +
+	" \x01(\v2\x1a.google.protobuf.TimestampR\x06doneAt\"\xc7\x04\n" +
 	"\x06Policy\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x121\n" +
-	"\x06filter\x18\x02 \x01(\v2\x19.runstore.v1.RunSelectionR\x06filter\x12@\n" +
+	"\x06filter\x18\x02 \x01(\v2\x19.runstore.v1.RunSelectionR\x06filter\x12:\n" +
+	"\vkeep_events\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\n" +
+	"keepEvents\x12@\n" +
 	"\x0ekeep_snapshots\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\rkeepSnapshots\x12.\n" +
 	"\x13keep_last_snapshots\x18\x05 \x01(\x05R\x11keepLastSnapshots\x12@\n" +
 	"\x0ekeep_artifacts\x18\x06 \x01(\v2\x19.google.protobuf.DurationR\rkeepArtifacts\x12C\n" +
@@ -2181,26 +2194,27 @@ var file_runstore_v1_admin_proto_depIdxs = []int32{
 	22, // 20: runstore.v1.Removal.at:type_name -> google.protobuf.Timestamp
 	22, // 21: runstore.v1.Removal.done_at:type_name -> google.protobuf.Timestamp
 	12, // 22: runstore.v1.Policy.filter:type_name -> runstore.v1.RunSelection
-	24, // 23: runstore.v1.Policy.keep_snapshots:type_name -> google.protobuf.Duration
-	24, // 24: runstore.v1.Policy.keep_artifacts:type_name -> google.protobuf.Duration
-	24, // 25: runstore.v1.Policy.keep_search_text:type_name -> google.protobuf.Duration
-	24, // 26: runstore.v1.Policy.keep_run:type_name -> google.protobuf.Duration
-	9,  // 27: runstore.v1.Policy.put_by:type_name -> runstore.v1.Principal
-	22, // 28: runstore.v1.Policy.put_at:type_name -> google.protobuf.Timestamp
-	2,  // 29: runstore.v1.RetentionSum.kind:type_name -> runstore.v1.RemovalKind
-	4,  // 30: runstore.v1.RetentionSum.blocker:type_name -> runstore.v1.RetentionBlocker
-	5,  // 31: runstore.v1.Erasure.state:type_name -> runstore.v1.ErasureState
-	22, // 32: runstore.v1.Erasure.at:type_name -> google.protobuf.Timestamp
-	18, // 33: runstore.v1.Erasure.blockers:type_name -> runstore.v1.ErasureBlocker
-	22, // 34: runstore.v1.Erasure.done_at:type_name -> google.protobuf.Timestamp
-	6,  // 35: runstore.v1.Archive.state:type_name -> runstore.v1.ArchiveState
-	22, // 36: runstore.v1.Archive.begun_at:type_name -> google.protobuf.Timestamp
-	22, // 37: runstore.v1.Archive.changed_at:type_name -> google.protobuf.Timestamp
-	38, // [38:38] is the sub-list for method output_type
-	38, // [38:38] is the sub-list for method input_type
-	38, // [38:38] is the sub-list for extension type_name
-	38, // [38:38] is the sub-list for extension extendee
-	0,  // [0:38] is the sub-list for field type_name
+	24, // 23: runstore.v1.Policy.keep_events:type_name -> google.protobuf.Duration
+	24, // 24: runstore.v1.Policy.keep_snapshots:type_name -> google.protobuf.Duration
+	24, // 25: runstore.v1.Policy.keep_artifacts:type_name -> google.protobuf.Duration
+	24, // 26: runstore.v1.Policy.keep_search_text:type_name -> google.protobuf.Duration
+	24, // 27: runstore.v1.Policy.keep_run:type_name -> google.protobuf.Duration
+	9,  // 28: runstore.v1.Policy.put_by:type_name -> runstore.v1.Principal
+	22, // 29: runstore.v1.Policy.put_at:type_name -> google.protobuf.Timestamp
+	2,  // 30: runstore.v1.RetentionSum.kind:type_name -> runstore.v1.RemovalKind
+	4,  // 31: runstore.v1.RetentionSum.blocker:type_name -> runstore.v1.RetentionBlocker
+	5,  // 32: runstore.v1.Erasure.state:type_name -> runstore.v1.ErasureState
+	22, // 33: runstore.v1.Erasure.at:type_name -> google.protobuf.Timestamp
+	18, // 34: runstore.v1.Erasure.blockers:type_name -> runstore.v1.ErasureBlocker
+	22, // 35: runstore.v1.Erasure.done_at:type_name -> google.protobuf.Timestamp
+	6,  // 36: runstore.v1.Archive.state:type_name -> runstore.v1.ArchiveState
+	22, // 37: runstore.v1.Archive.begun_at:type_name -> google.protobuf.Timestamp
+	22, // 38: runstore.v1.Archive.changed_at:type_name -> google.protobuf.Timestamp
+	39, // [39:39] is the sub-list for method output_type
+	39, // [39:39] is the sub-list for method input_type
+	39, // [39:39] is the sub-list for extension type_name
+	39, // [39:39] is the sub-list for extension extendee
+	0,  // [0:39] is the sub-list for field type_name
 }
 
 func init() { file_runstore_v1_admin_proto_init() }

@@ -10,6 +10,7 @@ interface Asked extends PolicyOptions {
   readonly keepLastSnapshots?: number;
   readonly includeExternal?: boolean;
   readonly keepRunSeconds?: number;
+  readonly keepEventsSeconds?: number;
   readonly keepSnapshotsSeconds?: number;
   readonly keepArtifactsSeconds?: number;
   readonly keepSearchTextSeconds?: number;
@@ -36,12 +37,13 @@ export function policySteps({ admin }: Client): Steps {
 }
 
 function policy(args: Omit<Asked, "why">): NewPolicy {
-  const { keepRunSeconds, keepSnapshotsSeconds, keepArtifactsSeconds, keepSearchTextSeconds } =
-    args;
+  const { keepRunSeconds, keepEventsSeconds, keepSnapshotsSeconds } = args;
+  const { keepArtifactsSeconds, keepSearchTextSeconds } = args;
   const { name, filter, keepLastSnapshots, includeExternal } = args;
   return {
     name,
     keepRunMs: milliseconds(keepRunSeconds),
+    keepEventsMs: milliseconds(keepEventsSeconds),
     keepSnapshotsMs: milliseconds(keepSnapshotsSeconds),
     keepArtifactsMs: milliseconds(keepArtifactsSeconds),
     keepSearchTextMs: milliseconds(keepSearchTextSeconds),
@@ -56,10 +58,12 @@ function milliseconds(seconds: number | undefined): number | undefined {
 }
 
 function seenPolicy(policy: Policy) {
-  const { keepRunMs, keepSnapshotsMs, keepArtifactsMs, keepSearchTextMs, ...rest } = policy;
+  const { keepRunMs, keepEventsMs, keepSnapshotsMs, keepArtifactsMs, keepSearchTextMs, ...rest } =
+    policy;
   return {
     ...rest,
     keepRunSeconds: seconds(keepRunMs),
+    keepEventsSeconds: seconds(keepEventsMs),
     keepSnapshotsSeconds: seconds(keepSnapshotsMs),
     keepArtifactsSeconds: seconds(keepArtifactsMs),
     keepSearchTextSeconds: seconds(keepSearchTextMs),

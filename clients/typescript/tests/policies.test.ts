@@ -32,6 +32,7 @@ test("a policy is put, listed, replaced and deleted", async ({ client }) => {
   const whole = {
     name: "b",
     keepRunMs: 400 * DAY_MS,
+    keepEventsMs: 20 * DAY_MS,
     keepSnapshotsMs: 30 * DAY_MS + 0.5,
     keepLastSnapshots: 3,
     keepArtifactsMs: 90 * DAY_MS,
@@ -78,6 +79,7 @@ test.for<[string, NewPolicy]>([
   ["policy.keep_run", { name: "p" }],
   ["policy.keep_run", { name: "p", keepRunMs: 0 }],
   ["policy.keep_snapshots", { name: "p", keepRunMs: DAY_MS, keepLastSnapshots: 1 }],
+  ["policy.keep_events", { name: "p", keepEventsMs: 1 }],
   ["policy.keep_artifacts", { name: "p", keepArtifactsMs: 1 }],
 ])("a policy that keeps nothing is refused: %s", async ([field, policy], { client }) => {
   const refused = client.admin.putPolicy(policy, "case 7");

@@ -63,6 +63,9 @@ def put(
     name: Name,
     reason: Reason,
     keep_run: Annotated[timedelta | None, _keep("to keep a run, with all of it,")] = None,
+    keep_events: Annotated[
+        timedelta | None, _keep("to keep a run's events in the database, and not in an archive,")
+    ] = None,
     keep_snapshots: Annotated[timedelta | None, _keep("to keep a run's snapshots")] = None,
     keep_last_snapshots: Annotated[
         int, typer.Option(help="The latest snapshots of each namespace that stay for ever.", min=0)
@@ -103,6 +106,7 @@ def put(
     policy = Policy(
         name,
         keep_run,
+        keep_events,
         keep_snapshots,
         keep_last_snapshots,
         keep_artifacts,

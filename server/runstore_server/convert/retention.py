@@ -23,6 +23,7 @@ def policy_of(message: admin_pb2.Policy) -> Policy:
     return Policy(
         message.name,
         Keep(
+            events=keep("keep_events"),
             snapshots=keep("keep_snapshots"),
             last_snapshots=message.keep_last_snapshots,
             artifacts=keep("keep_artifacts"),
@@ -39,6 +40,7 @@ def kept_policy_message(kept: KeptPolicy) -> admin_pb2.Policy:
     return admin_pb2.Policy(
         name=policy.name,
         filter=selection_message(policy.where),
+        keep_events=_duration(keep.events),
         keep_snapshots=_duration(keep.snapshots),
         keep_last_snapshots=keep.last_snapshots,
         keep_artifacts=_duration(keep.artifacts),

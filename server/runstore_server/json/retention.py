@@ -17,6 +17,7 @@ def policy_value(policy: Policy) -> JsonObject:
         "name": policy.name,
         "filter": filter_value(policy.filter),
         "keep_run_seconds": _seconds(policy.keep_run),
+        "keep_events_seconds": _seconds(policy.keep_events),
         "keep_snapshots_seconds": _seconds(policy.keep_snapshots),
         "keep_last_snapshots": policy.keep_last_snapshots,
         "keep_artifacts_seconds": _seconds(policy.keep_artifacts),

@@ -32,7 +32,7 @@ from runstore_server.validation.rules import Found, MessageRules, Rules, report
 MAX_LIFETIME_SECONDS = 400 * 86_400
 REASON = Text(1, 1000)
 KEEP = Seconds(1, 100 * 365 * 86_400)
-KEEPS = ("keep_snapshots", "keep_artifacts", "keep_search_text", "keep_run")
+KEEPS = ("keep_events", "keep_snapshots", "keep_artifacts", "keep_search_text", "keep_run")
 OF_EVENT = Integer(1, MAX_INT64)
 OF_PROJECT: dict[str, Bound] = {"project": PROJECT}
 
@@ -165,6 +165,7 @@ RULES: Rules = {
         {
             "name": REQUIRED_ID,
             "keep_last_snapshots": Integer(0, 1_000_000),
+            "keep_events": KEEP,
             "keep_snapshots": KEEP,
             "keep_artifacts": KEEP,
             "keep_search_text": KEEP,

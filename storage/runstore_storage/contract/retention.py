@@ -1,4 +1,5 @@
-"""Retention: policies that say how long what is stored of runs is kept, and applying them.
+"""Retention: policies that say how long what is stored of runs is kept, and applying them. Events
+are archived, everything else is removed.
 
 What no policy names is kept for ever; where several that select a run name the same, the longest
 time counts. Whatever they say, nothing goes of a run that has not ended or is held, nothing but
@@ -33,9 +34,11 @@ class Blocker(IntEnum):
 class Keep:
     """How long what is kept after a run has ended; None says nothing of it.
 
-    Of snapshots the latest `last_snapshots` of each namespace stay when their time is over.
+    Events of a run that was restored are kept for so long after that. Of snapshots the latest
+    `last_snapshots` of each namespace stay when their time is over.
     """
 
+    events: timedelta | None = None
     snapshots: timedelta | None = None
     last_snapshots: int = 0
     artifacts: timedelta | None = None
@@ -68,7 +71,7 @@ class KeptPolicy:
 class Due:
     """How much of one kind policies would let go, or what a blocker keeps of it.
 
-    `items` are events for runs and search text, snapshots, or artifacts.
+    `items` are events for runs, events and search text, snapshots, or artifacts.
     """
 
     kind: RemovalKind
@@ -81,7 +84,7 @@ class Due:
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """What policies would remove now; with `has_more`, more runs have ended than were looked at."""
+    """What policies would let go now; with `has_more`, more runs have ended than were looked at."""
 
     due: tuple[Due, ...]
     looked_at_runs: int
@@ -107,14 +110,14 @@ class RetentionStore(Protocol):
     async def preview_retention(
         self, project: str, policy: Policy | None, *, idle: timedelta
     ) -> Preview:
-        """Return what the project's policies would remove now, with `policy` among them.
+        """Return what the project's policies would let go now, with `policy` among them.
 
         A consumer or sink that has done nothing for longer than `idle` keeps nothing.
         """
 
     async def retain(self, holder: str, *, idle: timedelta) -> int | None:
-        """Decide the next removals that policies ask for; how many, 0 at the end of a pass over all
-        runs. None when the holder has lost the duty `retention`.
+        """Decide the next removals and archives that policies ask for; how many, 0 at the end of a
+        pass over all runs. None when the holder has lost the duty `retention`.
 
-        What it decides, the duty `removals` removes.
+        What it decides, the duty `removals` does.
         """

@@ -38,6 +38,7 @@ from runstore_storage.sql import (
     holds,
     removals,
     runs,
+    unnamed_objects,
 )
 from runstore_storage.sql.erasing import Ready
 
@@ -163,7 +164,7 @@ async def _erase(conn: Connection, key: RunKey, each: Ready, sealed: Sealed) -> 
     gone = await removals.removed_events(conn, removal) + len(sealed)
     await removals.note_step(conn, removal, removed_events=gone)
     locations = await erasing.erase(conn, each.run, removal, sealed)
-    await removals.note_unnamed(conn, removal, locations)
+    await unnamed_objects.note(conn, removal, locations)
 
 
 async def _begin(conn: Connection, key: RunKey, each: Ready) -> int:

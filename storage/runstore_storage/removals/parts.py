@@ -15,7 +15,7 @@ from runstore_storage.contract.scope import Scope, bound
 from runstore_storage.database.connection import Connection
 from runstore_storage.run_write import lock_run
 from runstore_storage.snapshots.deleting import remove_snapshots
-from runstore_storage.sql import holds, objects, removals, retention
+from runstore_storage.sql import holds, objects, removals, retention, unnamed_objects
 from runstore_storage.sql.removals import Open
 
 MOST_ROWS = 5000
@@ -66,7 +66,7 @@ async def remove_artifacts(conn: Connection, each: Open) -> int:
     """Remove some artifacts of a run, and note objects that no other names; how many."""
     removed = await removals.remove_artifacts(conn, each.run, most=MOST_ARTIFACTS)
     unused = await objects.remove_unused(conn, removed)
-    await removals.note_unnamed(conn, each.removal, unused)
+    await unnamed_objects.note(conn, each.removal, unused)
     return len(removed)
 
 

@@ -22,7 +22,7 @@ from runstore_storage.in_turn import first_done
 from runstore_storage.payloads.objects import Objects, archives_folder, run_folder
 from runstore_storage.removals.archived import remove_archived
 from runstore_storage.removals.parts import MOST_ROWS, remove_artifacts, remove_part
-from runstore_storage.sql import duties, feed, removals
+from runstore_storage.sql import duties, feed, removals, unnamed_objects
 from runstore_storage.sql.removals import Open
 
 MOST_OBJECTS = 1000
@@ -87,10 +87,10 @@ class Removing:
 
     async def _remove_unnamed(self, each: Open) -> int:
         async with reading(self._engine) as conn:
-            locations = await removals.unnamed(conn, each.removal, most=MOST_OBJECTS)
+            locations = await unnamed_objects.page(conn, each.removal, most=MOST_OBJECTS)
         await self._delete_objects(locations)
         async with writing(self._engine) as conn:
-            await removals.forget_unnamed(conn, each.removal, locations)
+            await unnamed_objects.forget(conn, each.removal, locations)
         return len(locations)
 
     async def _delete_objects(self, locations: Iterable[str]) -> None:

@@ -1,4 +1,4 @@
-"""The duty `retention`: deciding what goes by policies, run by run.
+"""The duty `retention`: deciding what goes or is archived by policies, run by run.
 
 A pass goes over all runs of all projects that have policies. What is chosen of a page is decided
 run by run, in a transaction each, which asks again under the locks that writers, forks and holds
@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from datetime import timedelta
 from typing import Protocol
 
+from runstore_storage.archives.deciding import decide_archive
 from runstore_storage.contract.access import Principal, PrincipalKind
 from runstore_storage.contract.admin import Act
 from runstore_storage.contract.errors import RunHeld, RunNotFound, StorageUnavailable
@@ -123,9 +124,12 @@ class Retaining:
                 still = await retention.due_of(conn, key.project, head.run, each.kind)
                 if still and still.has_any and not still.blocker:
                     acts[each.kind] = _act(key, still)
+            kinds = list(acts)
+            if archiving := acts.pop(RemovalKind.EVENTS, None):
+                await decide_archive(conn, key, head, archiving)
             if acts:
                 await decide(conn, key, head, acts)
-        return list(acts)
+        return kinds
 
 
 def _act(key: RunKey, candidate: Candidate) -> Act:

@@ -9,13 +9,16 @@ from runstore_storage.database.statements import system, tenant
 from runstore_storage.sql.access import principal_json, principal_of
 from runstore_storage.sql.selections import selection_of, selection_values
 
-_KEEP = "keep_snapshots, keep_last_snapshots, keep_artifacts, keep_search_text, keep_run"
+_KEEP = (
+    "keep_events, keep_snapshots, keep_last_snapshots, keep_artifacts, keep_search_text, keep_run"
+)
 COLUMNS = f"name, statuses, plan_id, tags, labels, {_KEEP}, includes_external"
 """The columns of a policy itself."""
 GIVEN = """
     :name::text, :statuses::smallint[], :plan_id::text, :tags::text[], :labels::text::jsonb,
-    :keep_snapshots::interval, :keep_last_snapshots::integer, :keep_artifacts::interval,
-    :keep_search_text::interval, :keep_run::interval, :includes_external::boolean
+    :keep_events::interval, :keep_snapshots::interval, :keep_last_snapshots::integer,
+    :keep_artifacts::interval, :keep_search_text::interval, :keep_run::interval,
+    :includes_external::boolean
 """
 """The same of `values_of`."""
 
@@ -45,6 +48,7 @@ def values_of(policy: Policy) -> dict[str, object]:
     return {
         "name": policy.name,
         **selection_values(policy.where),
+        "keep_events": keep.events,
         "keep_snapshots": keep.snapshots,
         "keep_last_snapshots": keep.last_snapshots,
         "keep_artifacts": keep.artifacts,
@@ -85,6 +89,7 @@ async def next_project(conn: Connection, after: str) -> str | None:
 
 def _policy(row: Row) -> KeptPolicy:
     keep = Keep(
+        events=row["keep_events"],
         snapshots=row["keep_snapshots"],
         last_snapshots=row["keep_last_snapshots"],
         artifacts=row["keep_artifacts"],

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 from runstore_storage.contract.feed import SEARCH, STORED_BYTES, USAGE_COUNTS, Lag
@@ -109,17 +108,6 @@ _LAG = system(f"""
         coalesce(extract(epoch FROM clock_timestamp() - min(r.begun_at)), 0)::double precision
             AS seconds
     FROM open_removals JOIN removals r USING (removal) CROSS JOIN {NEWEST_STEP}
-""")
-_NOTE_UNNAMED = system("""
-    INSERT INTO unnamed_objects (removal, location)
-    SELECT :removal::bigint, location FROM unnest(:locations::text[]) AS gone(location)
-    ON CONFLICT ON CONSTRAINT pk_unnamed_objects DO NOTHING
-""")
-_UNNAMED = system("""
-    SELECT location FROM unnamed_objects WHERE removal = :removal ORDER BY location LIMIT :most
-""")
-_FORGET_UNNAMED = system("""
-    DELETE FROM unnamed_objects WHERE removal = :removal AND location = ANY(:locations::text[])
 """)
 _REMOVE_ARTIFACTS = system("SELECT object FROM remove_artifacts(:run, :most) AS removed(object)")
 _REMOVE = system("SELECT remove_rows(:from_table, :run, :most)")
@@ -238,21 +226,6 @@ async def close(
     values = _step(removal, removed_events) | {"is_last": True, "is_stopped": is_stopped}
     await conn.execute(_STEP, values)
     await conn.execute(_CLOSE, {"removal": removal})
-
-
-async def note_unnamed(conn: Connection, removal: int, locations: Sequence[str]) -> None:
-    """Note objects that no row names any more, to be removed from the store."""
-    await conn.execute(_NOTE_UNNAMED, {"removal": removal, "locations": list(locations)})
-
-
-async def unnamed(conn: Connection, removal: int, *, most: int) -> list[str]:
-    """Objects that were noted so and not forgotten."""
-    return (await conn.execute(_UNNAMED, {"removal": removal, "most": most})).scalars()
-
-
-async def forget_unnamed(conn: Connection, removal: int, locations: Sequence[str]) -> None:
-    """Forget objects that were removed from the store."""
-    await conn.execute(_FORGET_UNNAMED, {"removal": removal, "locations": list(locations)})
 
 
 async def lag(conn: Connection) -> Lag:

@@ -9,13 +9,14 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import NamedTuple
 
+from runstore_storage.contract.archives import ArchiveState
 from runstore_storage.contract.heads import RunStatus
 from runstore_storage.contract.holds import RunSelection
 from runstore_storage.contract.removals import RemovalKind
 from runstore_storage.contract.retention import Blocker, Keep, Policy
 from runstore_storage.database.connection import Connection, Row
 from runstore_storage.database.statements import tenant
-from runstore_storage.sql import heads, policies, scopes
+from runstore_storage.sql import duties, heads, policies, scopes
 from runstore_storage.sql.holds import HOLDS_NOW
 from runstore_storage.sql.selections import selects
 from runstore_storage.sql.snapshot_deletions import FORKS_WITH
@@ -54,7 +55,7 @@ _KEPT = f"""
                     AS keep_snapshots,
                 max(p.keep_last_snapshots) FILTER (WHERE p.keep_snapshots IS NOT NULL)
                     AS keep_last_snapshots,
-                max(p.keep_artifacts) AS keep_artifacts,
+                max(p.keep_events) AS keep_events, max(p.keep_artifacts) AS keep_artifacts,
                 max(p.keep_search_text) AS keep_search_text, max(p.keep_run) AS keep_run
             FROM p
             WHERE {selects("p")} AND (x.completed_at IS NOT NULL OR p.includes_external)
@@ -63,17 +64,34 @@ _KEPT = f"""
             AND NOT ({heads.IS_OPEN})
     )
 """
-# kind, how long it is kept, and whether there is any of it
+# Those of a run that was restored are kept from then on.
+_EVENTS_SINCE = f"""greatest(k.ended_at, (
+    SELECT max(a.changed_at) FROM archives a
+    WHERE a.run = k.run AND a.state = {ArchiveState.RESTORED:d}
+))"""
+_UNARCHIVED = f"""
+    SELECT FROM events e WHERE e.run = k.run AND e.seq > coalesce((
+        SELECT max(a.last_seq) FROM archives a
+        WHERE a.run = k.run AND a.state <= {ArchiveState.DONE:d}
+    ), 0) AND NOT EXISTS (
+        SELECT FROM archives a WHERE a.run = k.run AND a.state < {ArchiveState.DONE:d}
+    )
+"""
+_ENDED = "k.ended_at"
+# kind, from when on and how long it is kept, and whether there is any of it
 _KINDS = (
-    (RemovalKind.RUN, "keep_run", "true"),
-    (RemovalKind.SNAPSHOTS, "keep_snapshots", f"EXISTS ({_SNAPSHOTS})"),
+    (RemovalKind.RUN, _ENDED, "keep_run", "true"),
+    (RemovalKind.EVENTS, _EVENTS_SINCE, "keep_events", f"EXISTS ({_UNARCHIVED})"),
+    (RemovalKind.SNAPSHOTS, _ENDED, "keep_snapshots", f"EXISTS ({_SNAPSHOTS})"),
     (
         RemovalKind.ARTIFACTS,
+        _ENDED,
         "keep_artifacts",
         "EXISTS (SELECT FROM artifacts a WHERE a.run = k.run)",
     ),
     (
         RemovalKind.SEARCH_TEXT,
+        _ENDED,
         "keep_search_text",
         "EXISTS (SELECT FROM search_rows t WHERE t.run = k.run)",
     ),
@@ -82,9 +100,9 @@ _DUE = " UNION ALL ".join(
     f"""
     SELECT k.run, k.run_id, k.names, {kind:d} AS kind, k.is_held,
         k.is_in_use AND {kind is not RemovalKind.SNAPSHOTS} AS is_in_use, {any_} AS has_any
-    FROM k WHERE k.ended_at + k.{keep} <= now()
+    FROM k WHERE {since} + k.{keep} <= now()
     """
-    for kind, keep, any_ in _KINDS
+    for kind, since, keep, any_ in _KINDS
 )
 _PAGE = tenant(f"""
     WITH looked AS MATERIALIZED (
@@ -111,13 +129,12 @@ _SNAPSHOTS_OF_RUN = tenant(f"""
     SELECT s.namespace, s.snapshot_id FROM k CROSS JOIN LATERAL ({_SNAPSHOTS}) AS s
     ORDER BY s.namespace, s.seq, s.snapshot_id LIMIT :most
 """)
-# Consumers and sinks that have gone on lately; a sink's lease ends when its server stops.
-_FLOOR = tenant("""
+# Consumers and sinks that have gone on lately.
+_FLOOR = tenant(f"""
     SELECT least(
         (SELECT min(position) FROM consumers
          WHERE project = :project AND project = :scope AND committed_at > now() - :idle::interval),
-        (SELECT min(position) FROM duties WHERE starts_with(name, 'sink ')
-             AND (expires_at > now() - :idle::interval OR expires_at = '-infinity')))
+        (SELECT min(position) FROM duties WHERE {duties.IS_SINK} AND {duties.GOES_ON}))
 """)
 _UNREAD = tenant("""
     SELECT run FROM outbox WHERE run = ANY(:runs::bigint[])
@@ -142,6 +159,7 @@ _SNAPSHOT_SIZES = tenant(f"""
 """)
 _SIZES_OF = {
     RemovalKind.RUN: _EVENTS,
+    RemovalKind.EVENTS: _EVENTS,
     RemovalKind.SNAPSHOTS: _SNAPSHOT_SIZES,
     RemovalKind.ARTIFACTS: _ARTIFACTS,
     RemovalKind.SEARCH_TEXT: _SEARCH_ROWS,

@@ -64,8 +64,8 @@ NOT_SAID = {
 # Names that differ from those of the values, or what they hold.
 RENAMED = {
     *("allowed", "at", "duration", "label_value", "length", "prefix", "project_pattern", "snippet"),
-    *("erased_at", "start", "state", "include_external", "keep_last_snapshots"),
-    *("keep_artifacts", "keep_run", "keep_search_text", "keep_snapshots"),
+    *("archived", "erased_at", "start", "state", "include_external", "keep_last_snapshots"),
+    *("keep_artifacts", "keep_events", "keep_run", "keep_search_text", "keep_snapshots"),
 }
 
 

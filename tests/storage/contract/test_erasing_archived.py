@@ -29,6 +29,7 @@ from storage.contract.archiving import (
     until,
 )
 from storage.contract.test_erasures import (
+    ANN,
     KEPT,
     SECRET,
     TO_ERASE,
@@ -42,7 +43,7 @@ from storage.contract.test_erasures import (
     relayed,
 )
 from storage.contract.test_erasures import state_of as erasure_of
-from storage.contract.test_removals import ANN, ME, kept
+from storage.contract.test_removals import ME, kept
 
 pytestmark = pytest.mark.usefixtures(kept.__name__)
 

@@ -570,7 +570,7 @@ async def test_a_lost_duty_erases_nothing(kept: PostgresStore) -> None:
 @pytest.mark.parametrize(
     "what",
     [
-        *("removals.note_step", "erasing.erase", "removals.note_unnamed", "erasing.finish"),
+        *("removals.note_step", "erasing.erase", "unnamed_objects.note", "erasing.finish"),
         *("objects.delete", "erasing.forget_unnamed", "cleaning.close"),
     ],
 )

@@ -559,7 +559,7 @@ async def test_a_search_index_that_is_made_anew_leaves_out_what_was_removed(
 
 
 async def test_policies_are_listed_replaced_and_ended(kept: PostgresStore) -> None:
-    keep = Keep(timedelta(hours=1), 7, 2 * DAY, 3 * DAY, 40000 * DAY)
+    keep = Keep(DAY, timedelta(hours=1), 7, 2 * DAY, 3 * DAY, 40000 * DAY)
     where = RunSelection((), "plan", ("t",), {"l": "1"})
     policy = Policy("b", keep, where, includes_external=True)
     await put(kept, "a", Keep(run=DAY))

@@ -98,7 +98,7 @@ class Retained(World):
     async def put_policy(self) -> None:
         name = f"policy-{self.chance.randrange(4)}"
         chosen = [self.chance.choice([NOW, NOW, LONG, None]) for _ in range(4)]
-        keep = Keep(chosen[0], self.chance.randrange(3), *chosen[1:])
+        keep = Keep(None, chosen[0], self.chance.randrange(3), *chosen[1:])
         where = self.chance.choice([RunSelection(), RunSelection(labels={"team": "a"})])
         policy = Policy(name, keep, where, includes_external=self.chance.random() < 0.5)
         self.put.add(name)
@@ -150,7 +150,9 @@ async def test_what_must_never_go_by_a_policy_stays_and_the_rest_goes(
     for most in ("MOST_ROWS", "MOST_ARTIFACTS", "MOST_SNAPSHOTS"):
         monkeypatch.setattr(parts, most, 2)
     world, is_over = Retained(kept, random.Random(seed)), asyncio.Event()
-    forever = Policy("forever", Keep(LONG, 0, LONG, LONG, LONG), EVIDENCE, includes_external=True)
+    forever = Policy(
+        "forever", Keep(None, LONG, 0, LONG, LONG, LONG), EVIDENCE, includes_external=True
+    )
     await kept.retention.put_policy(forever, policing("forever"))
     await kept.feed.commit_position("p", "reader", 0)
     assert await kept.feed.hold_duty(RETENTION, ME) is not None

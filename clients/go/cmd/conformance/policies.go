@@ -60,6 +60,7 @@ func (a *arguments) policy() runstore.Policy {
 	made := runstore.Policy{
 		Name:              a.Name,
 		KeepRun:           seconds(a.KeepRunSeconds),
+		KeepEvents:        seconds(a.KeepEventsSeconds),
 		KeepSnapshots:     seconds(a.KeepSnapshotsSeconds),
 		KeepLastSnapshots: a.KeepLastSnapshots,
 		KeepArtifacts:     seconds(a.KeepArtifactsSeconds),
@@ -87,6 +88,7 @@ func seenPolicy(policy *runstore.Policy) fields {
 	}
 	for name, keep := range map[string]time.Duration{
 		"keep_run_seconds":         policy.KeepRun,
+		"keep_events_seconds":      policy.KeepEvents,
 		"keep_snapshots_seconds":   policy.KeepSnapshots,
 		"keep_artifacts_seconds":   policy.KeepArtifacts,
 		"keep_search_text_seconds": policy.KeepSearchText,

@@ -139,6 +139,7 @@ type arguments struct {
 	FromNumber         int64       `json:"from_number"`
 
 	KeepRunSeconds        float64 `json:"keep_run_seconds"`
+	KeepEventsSeconds     float64 `json:"keep_events_seconds"`
 	KeepSnapshotsSeconds  float64 `json:"keep_snapshots_seconds"`
 	KeepLastSnapshots     int32   `json:"keep_last_snapshots"`
 	KeepArtifactsSeconds  float64 `json:"keep_artifacts_seconds"`

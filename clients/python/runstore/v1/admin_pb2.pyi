@@ -765,6 +765,7 @@ class Policy(_message.Message):
 
     NAME_FIELD_NUMBER: _builtins.int
     FILTER_FIELD_NUMBER: _builtins.int
+    KEEP_EVENTS_FIELD_NUMBER: _builtins.int
     KEEP_SNAPSHOTS_FIELD_NUMBER: _builtins.int
     KEEP_LAST_SNAPSHOTS_FIELD_NUMBER: _builtins.int
     KEEP_ARTIFACTS_FIELD_NUMBER: _builtins.int
@@ -789,6 +790,13 @@ class Policy(_message.Message):
     @_builtins.property
     def filter(self) -> Global___RunSelection:
         """The runs that it is about, as they are when it is applied; unset or empty: all."""
+
+    @_builtins.property
+    def keep_events(self) -> _duration_pb2.Duration:
+        """Keep events in the database for this long, and then archive them as ArchiveRun does; of a run
+        that was restored, this long after that. Unset: the policy says nothing of them.
+        Bounds: 1..3153600000 seconds.
+        """
 
     @_builtins.property
     def keep_snapshots(self) -> _duration_pb2.Duration:
@@ -828,6 +836,7 @@ class Policy(_message.Message):
         *,
         name: _builtins.str = ...,
         filter: Global___RunSelection | None = ...,
+        keep_events: _duration_pb2.Duration | None = ...,
         keep_snapshots: _duration_pb2.Duration | None = ...,
         keep_last_snapshots: _builtins.int = ...,
         keep_artifacts: _duration_pb2.Duration | None = ...,
@@ -837,9 +846,9 @@ class Policy(_message.Message):
         put_by: Global___Principal | None = ...,
         put_at: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter", "keep_artifacts", b"keep_artifacts", "keep_run", b"keep_run", "keep_search_text", b"keep_search_text", "keep_snapshots", b"keep_snapshots", "put_at", b"put_at", "put_by", b"put_by"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter", "keep_artifacts", b"keep_artifacts", "keep_events", b"keep_events", "keep_run", b"keep_run", "keep_search_text", b"keep_search_text", "keep_snapshots", b"keep_snapshots", "put_at", b"put_at", "put_by", b"put_by"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter", "include_external", b"include_external", "keep_artifacts", b"keep_artifacts", "keep_last_snapshots", b"keep_last_snapshots", "keep_run", b"keep_run", "keep_search_text", b"keep_search_text", "keep_snapshots", b"keep_snapshots", "name", b"name", "put_at", b"put_at", "put_by", b"put_by"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter", "include_external", b"include_external", "keep_artifacts", b"keep_artifacts", "keep_events", b"keep_events", "keep_last_snapshots", b"keep_last_snapshots", "keep_run", b"keep_run", "keep_search_text", b"keep_search_text", "keep_snapshots", b"keep_snapshots", "name", b"name", "put_at", b"put_at", "put_by", b"put_by"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -858,13 +867,13 @@ class RetentionSum(_message.Message):
     BYTES_FIELD_NUMBER: _builtins.int
     SAMPLE_RUN_IDS_FIELD_NUMBER: _builtins.int
     kind: Global___RemovalKind.ValueType
-    """What would be removed."""
+    """What would be removed; EVENTS: archived."""
     blocker: Global___RetentionBlocker.ValueType
     """What keeps it; unset if it would go."""
     runs: _builtins.int
     """Of how many runs."""
     items: _builtins.int
-    """How many rows that is: events for runs and search text, snapshots, artifacts."""
+    """How many rows that is: events for runs, events and search text, snapshots, artifacts."""
     bytes: _builtins.int
     """About how many bytes they take in the database, and artifacts in the object store."""
     @_builtins.property
@@ -935,7 +944,7 @@ class ErasureBlocker(_message.Message):
     hold_id: _builtins.str
     """The hold; empty if the run is open or archived."""
     archived: _builtins.bool
-    """Whether the run is archived: restore it."""
+    """Whether the run is archived: it is restored for that, and archived again."""
     def __init__(
         self,
         *,

@@ -23,14 +23,16 @@ class RetentionBlocker(WordEnum):
 class Policy:
     """How long what is kept of the runs that `filter` selects, from when they have ended.
 
-    A time is None where the policy says nothing of it, else at least a second. Of snapshots the
-    latest `keep_last_snapshots` of each namespace stay. With `include_external` it is about runs,
-    too, whose status an external engine owns: their time begins with each write anew. The server
-    says who put it, and when.
+    A time is None where the policy says nothing of it, else at least a second. Events are archived
+    when it is over, those of a run that was restored so long after that; all else is removed. Of
+    snapshots the latest `keep_last_snapshots` of each namespace stay. With `include_external` it is
+    about runs, too, whose status an external engine owns: their time begins with each write anew.
+    The server says who put it, and when.
     """
 
     name: str
     keep_run: timedelta | None = None
+    keep_events: timedelta | None = None
     keep_snapshots: timedelta | None = None
     keep_last_snapshots: int = 0
     keep_artifacts: timedelta | None = None
@@ -45,8 +47,8 @@ class Policy:
 class RetentionSum:
     """How much of one kind would go, or what `blocker` keeps of it.
 
-    `items` are events for runs and search text, snapshots, or artifacts; `sample_run_ids` the first
-    ten of the runs.
+    `items` are events for runs, events and search text, snapshots, or artifacts; `sample_run_ids`
+    the first ten of the runs.
     """
 
     kind: RemovalKind

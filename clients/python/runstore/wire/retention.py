@@ -29,6 +29,7 @@ def policy_message(policy: Policy) -> admin_pb2.Policy:
         admin_pb2.Policy,
         name=policy.name,
         filter=selection_message(policy.filter),
+        keep_events=span("keep_events"),
         keep_snapshots=span("keep_snapshots"),
         keep_last_snapshots=policy.keep_last_snapshots,
         keep_artifacts=span("keep_artifacts"),
@@ -42,6 +43,7 @@ def policy_value(message: admin_pb2.Policy) -> Policy:
     return Policy(
         name=message.name,
         keep_run=_span(message, "keep_run"),
+        keep_events=_span(message, "keep_events"),
         keep_snapshots=_span(message, "keep_snapshots"),
         keep_last_snapshots=message.keep_last_snapshots,
         keep_artifacts=_span(message, "keep_artifacts"),

@@ -29,6 +29,8 @@ export interface NewPolicy {
   readonly name: string;
   /** After how long the run is removed, as `deleteRun` does. */
   readonly keepRunMs?: number | undefined;
+  /** After how long events are archived, as `archiveRun` does; of a restored run, after that. */
+  readonly keepEventsMs?: number | undefined;
   readonly keepSnapshotsMs?: number | undefined;
   /** How many of each namespace, the latest, stay when `keepSnapshotsMs` is over. */
   readonly keepLastSnapshots?: number;
@@ -48,6 +50,7 @@ export interface NewPolicy {
 export interface Policy {
   readonly name: string;
   readonly keepRunMs: number | undefined;
+  readonly keepEventsMs: number | undefined;
   readonly keepSnapshotsMs: number | undefined;
   readonly keepLastSnapshots: number;
   readonly keepArtifactsMs: number | undefined;
@@ -94,6 +97,7 @@ export interface RetentionPreview {
 const checkNewPolicy = check.object<Policy>("policy", {
   name: check.text,
   keepRunMs: check.finiteMilliseconds,
+  keepEventsMs: check.finiteMilliseconds,
   keepSnapshotsMs: check.finiteMilliseconds,
   keepLastSnapshots: check.int32,
   keepArtifactsMs: check.finiteMilliseconds,
@@ -152,6 +156,7 @@ function policyMessage(policy: NewPolicy) {
   return {
     name: policy.name,
     filter: selectionMessage(policy.filter ?? {}),
+    keepEvents: keepMessage(policy.keepEventsMs),
     keepSnapshots: keepMessage(policy.keepSnapshotsMs),
     keepLastSnapshots: policy.keepLastSnapshots ?? 0,
     keepArtifacts: keepMessage(policy.keepArtifactsMs),
@@ -176,6 +181,7 @@ export function policyValue(message: PolicyMessage | undefined): Policy {
   return printedPolicy({
     name: policy.name,
     keepRunMs: keepValue(policy.keepRun),
+    keepEventsMs: keepValue(policy.keepEvents),
     keepSnapshotsMs: keepValue(policy.keepSnapshots),
     keepLastSnapshots: policy.keepLastSnapshots,
     keepArtifactsMs: keepValue(policy.keepArtifacts),

@@ -23,6 +23,7 @@ SPANS = {
 """What a time is given in, such as 90d; the greatest first."""
 _ITEMS = {
     RemovalKind.RUN: "events",
+    RemovalKind.EVENTS: "events",
     RemovalKind.SNAPSHOTS: "snapshots",
     RemovalKind.ARTIFACTS: "artifacts",
     RemovalKind.SEARCH_TEXT: "events",
@@ -43,6 +44,7 @@ def print_policies(policies: Sequence[Policy]) -> None:
         (
             policy.name,
             _span(policy.keep_run),
+            _span(policy.keep_events),
             _snapshots(policy),
             _span(policy.keep_artifacts),
             _span(policy.keep_search_text),
@@ -52,7 +54,7 @@ def print_policies(policies: Sequence[Policy]) -> None:
         )
         for policy in policies
     )
-    titles = ("name", "run", "snapshots", "artifacts", "search text", "put", "by", "of")
+    titles = ("name", "run", "events", "snapshots", "artifacts", "search text", "put", "by", "of")
     print_table(titles, rows, text_width=16)
 
 
@@ -74,12 +76,16 @@ def _row(each: RetentionSum) -> Sequence[str | Text]:
     blocker = each.blocker
     return (
         str(each.kind).replace("_", " "),
-        Text("yes", style="red") if blocker is None else Text(f"no: {_BLOCKERS[blocker]}"),
+        _goes(each.kind) if blocker is None else Text(f"no: {_BLOCKERS[blocker]}"),
         str(each.runs),
         f"{each.items} {_ITEMS.get(each.kind, '')}",
         str(each.bytes),
         " ".join(each.sample_run_ids[:3]),
     )
+
+
+def _goes(kind: RemovalKind) -> Text:
+    return Text("archived") if kind is RemovalKind.EVENTS else Text("yes", style="red")
 
 
 def _snapshots(policy: Policy) -> str:

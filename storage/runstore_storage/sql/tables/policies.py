@@ -35,14 +35,15 @@ policies = Table(
     Column("includes_external", Boolean, nullable=False),
     Column("put_by", JSONB, nullable=False),
     time_column("put_at"),
+    Column("keep_events", Interval),
     PrimaryKeyConstraint("project", "name", name="pk_policies"),
     CheckConstraint(
-        "num_nonnulls(keep_snapshots, keep_artifacts, keep_search_text, keep_run) > 0",
+        "num_nonnulls(keep_events, keep_snapshots, keep_artifacts, keep_search_text, keep_run) > 0",
         name="ck_policies_keep",
     ),
     CheckConstraint(
-        "least(keep_snapshots, keep_artifacts, keep_search_text, keep_run) > interval '0'"
-        " AND keep_last_snapshots >= 0",
+        "least(keep_events, keep_snapshots, keep_artifacts, keep_search_text, keep_run)"
+        " > interval '0' AND keep_last_snapshots >= 0",
         name="ck_policies_positive",
     ),
 )
