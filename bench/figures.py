@@ -8,6 +8,7 @@ from dataclasses import replace
 from bench import (
     access,
     appends,
+    archives,
     costs,
     memory,
     removals,
@@ -111,6 +112,10 @@ FIGURES = {
     "append-retaining": Figure(
         "AppendEvent, 32 in flight, while 200 runs of 100 events are let go", "/s", "while none is"
     ),
+    "archive-verify": Figure("an exported run verified without a server", "events/s", "VerifyRun"),
+    "archive-size": Figure(
+        "an archived event, in the object store", "bytes", "its row and index entries"
+    ),
     "disk-append": Figure("disk, an event that came alone", "bytes"),
     "disk-append-search": Figure("its search index, alone", "bytes"),
     "disk-batch": Figure("disk, an event of a hundred at once", "bytes"),
@@ -153,6 +158,7 @@ MEASURES: dict[str, Callable[[Setting], Awaitable[list[Taken]]]] = {
     "access": access.calls,
     "removal": removals.deletions,
     "retention": retention.policies,
+    "archive": archives.archived,
     "disk": costs.disk,
     "statements": statements.counted,
     "workers": appends.workers,
