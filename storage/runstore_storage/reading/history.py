@@ -33,10 +33,10 @@ class History:
         self.archived = archived
 
     def reader(self, key: RunKey) -> ReadPage:
-        """Reads pages of a run."""
+        """Reads pages of a run; of events in rows without what is stored outside these."""
 
         async def read(end: Head, from_seq: int, limit: int) -> EventPage:
-            return await self.page(key, from_seq, limit=limit, end=end)
+            return await self._page(key, from_seq, limit=limit, end=end)
 
         return read
 
@@ -50,6 +50,18 @@ class History:
         end: Head | None = None,
     ) -> EventPage:
         """As `event_page`, with the payloads; of the run as `end` says it was, or as it is."""
+        page = await self._page(key, from_seq, limit=limit, where=where, end=end)
+        return await self._offloading.load_page(page)
+
+    async def _page(
+        self,
+        key: RunKey,
+        from_seq: int,
+        *,
+        limit: int,
+        where: EventFilter = EVERY_EVENT,
+        end: Head | None = None,
+    ) -> EventPage:
         before: tuple[int, Place | None] | None = None
         while True:
             async with reading(self._engine) as conn:
@@ -61,8 +73,7 @@ class History:
                 if place:
                     return await self._archived(place, end or head, from_seq, limit, where)
                 async with reading(self._engine) as conn:
-                    page = await event_page(conn, end or head, from_seq, limit=limit, where=where)
-                return await self._offloading.load_page(page)
+                    return await event_page(conn, end or head, from_seq, limit=limit, where=where)
             except (ArchiveInvalid, EventsArchived):
                 # It was archived since; or its files went, as it was restored or archived anew.
                 if before == (head.archived_through, place):
@@ -97,5 +108,4 @@ class History:
                 where=where,
                 max_bytes=PAGE_BYTES - size,
             )
-        rest = await self._offloading.load_page(rest)
         return replace(rest, events=(*found, *rest.events))
