@@ -24,6 +24,7 @@ SYSTEM = {
     *("admin.all_limits", "admin.stored_bytes"),
     *("admin.record_refusal", "removals.remove", "retention.retain"),
     *("archives.archive", "erasures.erase", "erasures.clean_up"),
+    "ledger.entries",
 }
 """The methods that are no call's of a project: the server's own work, and what precedes a scope."""
 

@@ -75,7 +75,7 @@ type RetentionSum struct {
 	Blocker RetentionBlocker
 	// Runs is of how many runs.
 	Runs int64
-	// Items are events for runs and search text, snapshots, or artifacts.
+	// Items are events for runs, events and search text, snapshots, or artifacts.
 	Items int64
 	// Bytes is about how many they take.
 	Bytes int64

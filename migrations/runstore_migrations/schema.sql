@@ -1783,8 +1783,7 @@ CREATE TABLE IF NOT EXISTS archives (
         CONSTRAINT pk_archives PRIMARY KEY (run, n),
         CONSTRAINT fk_archives_run FOREIGN KEY (run) REFERENCES runs (run),
         CONSTRAINT fk_archives_removal FOREIGN KEY (removal) REFERENCES removals (removal),
-        CONSTRAINT fk_archives_restored_for FOREIGN KEY (restored_for)
-            REFERENCES erasure_requests (erasure),
+        CONSTRAINT fk_archives_restored_for FOREIGN KEY (restored_for) REFERENCES erasure_requests,
         CONSTRAINT ck_archives_state CHECK (state BETWEEN 1 AND 8),
         CONSTRAINT ck_archives_seqs CHECK (first_seq >= 1 AND first_seq <= last_seq),
         CONSTRAINT ck_archives_manifest CHECK (state IN (1, 7) OR manifest_hash IS NOT NULL)
@@ -1946,8 +1945,7 @@ CREATE OR REPLACE FUNCTION archive_rows(of_run bigint, most integer)
 
 CREATE OR REPLACE FUNCTION forget_archived(of_run bigint)
     RETURNS bigint LANGUAGE plpgsql STRICT SECURITY DEFINER AS $$
-    DECLARE
-        forgotten bigint;
+    DECLARE forgotten bigint;
     BEGIN
         DELETE FROM archived_events WHERE run = of_run;
         GET DIAGNOSTICS forgotten = ROW_COUNT;

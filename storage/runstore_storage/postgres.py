@@ -19,6 +19,7 @@ from runstore_storage.database.engine import Database, reading
 from runstore_storage.database.in_flight import WritesInFlight
 from runstore_storage.database.statements import system
 from runstore_storage.erasures.archives import ArchivedRuns
+from runstore_storage.erasures.ledger import PostgresLedger
 from runstore_storage.erasures.postgres import PostgresErasures
 from runstore_storage.feed.postgres import PostgresFeed
 from runstore_storage.payloads.objects import Objects
@@ -110,6 +111,8 @@ class PostgresStore:
             *(engine, connections, objects, offloading, archived, in_flight),
             *(wakeups.announce, self.removals.decided),
         )
+
+        self.ledger = PostgresLedger(engine, self.removals, self.erasures)
 
         self.look_for_seal = salts.look
         self.follow_seal = salts.follow

@@ -27,7 +27,7 @@ pytestmark = pytest.mark.slow
 
 PAGE = Path(__file__).parents[2] / "docs" / "backup.md"
 PROJECT = "acme/search"
-(DUMPING, RESTORING, BASE, GOING_BACK, CHECKING, SERVING, VERIFYING, ARCHIVING) = (
+(DUMPING, RESTORING, BASE, GOING_BACK, CHECKING, SERVING, VERIFYING, *LEDGER, ARCHIVING) = (
     each.command for each in examples(PAGE)
 )
 RUNS = "SELECT count(*) FROM runstore.run_heads"
@@ -47,10 +47,12 @@ def installation() -> Iterator[Installation]:
     with installed(lambda folder: archiving.replace("/backups", f"{folder}/backups")) as made:
         made.paths = {
             "/backups": f"{made.folder}/backups",
+            "/safe": f"{made.folder}/safe",
             "/srv/objects": str(made.database.objects),
             "/srv/": f"{made.folder}/srv/",
         }
         made.own(made.folder / "backups", made.folder / "backups/wal", made.folder / "srv")
+        made.own(made.folder / "safe")
         asyncio.run(_fill(made.database))
         with serving(made.folder, made.database.environment) as server:
             with runstore.Client(server.target, project=PROJECT) as client:
@@ -59,6 +61,10 @@ def installation() -> Iterator[Installation]:
                 client.admin.set_limits(stored_bytes=10_000_000)
                 client.save_run(run_id="gone").complete(runstore.Outcome.CANCELLED)
                 client.admin.delete_run("gone", "case 8")
+                client.save_run(run_id="doomed").complete(runstore.Outcome.CANCELLED)
+                said = client.save_run(run_id="said")
+                said.append("said", {"name": "Eve"}, subjects=["eve"])
+                said.complete(runstore.Outcome.SUCCEEDED)
                 client.save_run("left open", run_id="open").append("first")
                 client.feed.commit("indexer", _published(client)[-1])
             _settle(made.database)
@@ -176,7 +182,7 @@ def _holds_and_goes_on(installation: Installation, restored: Database) -> None:
     assert "as needed" in checked
     assert verified.count("events agree with their hashes") == restored.number(RUNS)
     assert archived.count("The archive is not signed") == restored.number(RUNS)
-    assert all(f"run '{run}'" in archived for run in ("run", "fork", "open"))
+    assert all(f"run '{run}'" in archived for run in ("run", "fork", "open", "said"))
     _goes_on(installation, restored)
 
 
@@ -222,6 +228,58 @@ def test_an_object_that_is_missing_is_found_as_shown(
     assert verified.stdout.count("broken") == 1
     assert "run 'open'" in archived.stdout
     assert "run 'run'" not in archived.stdout
+
+
+def test_what_was_erased_and_deleted_after_the_dump_is_so_again(
+    installation: Installation, restored: Restored
+) -> None:
+    writing, applying = LEDGER
+    with (
+        serving(installation.folder, installation.database.environment) as server,
+        runstore.Client(server.target, project=PROJECT) as client,
+    ):
+        client.admin.erase_subject("eve", "case 9")
+        client.admin.delete_run("doomed", "case 10")
+        _settle_but_for_the_owner(installation.database)
+    written = _done(installation, writing, installation.database.environment)
+    _done(installation, "runstore erasures clean-up", installation.database.environment)
+    with _client_to_check(installation, restored.database) as client:
+        (back, _) = client.run("said").events()
+        assert client.run("doomed").get().outcome is runstore.Outcome.CANCELLED
+
+    applied = _done(installation, applying, restored.database.environment)
+
+    assert written == "3 runs\n"
+    assert applied.endswith("3 done, 0 asked, 0 refused\n")
+    with _client_to_check(installation, restored.database) as client:
+        (event, _) = client.run("said").events()
+        verified = client.run("said").verify()
+        with pytest.raises(runstore.RunNotFound):
+            client.run("doomed").get()
+    assert (bool(back.payload), event.payload) == (True, None)
+    assert (verified.problem, verified.erased_events) == ("", 1)
+    assert _done(installation, applying, restored.database.environment).endswith(
+        "3 done, 0 asked, 0 refused\n"
+    )
+
+
+@contextmanager
+def _client_to_check(installation: Installation, database: Database) -> Iterator[runstore.Client]:
+    with (
+        _served_to_check(installation, database) as environment,
+        runstore.Client(environment["RUNSTORE_TARGET"], project=PROJECT) as client,
+    ):
+        yield client
+
+
+def _settle_but_for_the_owner(database: Database) -> None:
+    """Wait until nothing is left to remove but what only the owner of the tables may clean up."""
+    wanted = (
+        "SELECT count(*) FROM runstore.erasure_targets UNION ALL"
+        " SELECT count(*) FROM runstore.open_removals JOIN runstore.removals USING (removal)"
+        " WHERE kind <> 6"
+    )
+    database.wait_for(wanted, ["0"] * 2)
 
 
 @pytest.mark.parametrize("options", ["", "--data-only", "--data-only --disable-triggers"])

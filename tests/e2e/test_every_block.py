@@ -133,9 +133,10 @@ EXECUTED: dict[tuple[str, str], tuple[int | None, list[tuple[str, str]]]] = {
         [(BACKUP, "test_wal_brings_back_a_moment_and_nothing_later")],
     ),
     ("docs/backup.md", "sh"): (
-        8,
+        10,
         [
             (BACKUP, "test_a_dump_brings_back_every_row_and_goes_on"),
+            (BACKUP, "test_what_was_erased_and_deleted_after_the_dump_is_so_again"),
             (BACKUP, "test_wal_brings_back_a_moment_and_nothing_later"),
         ],
     ),

@@ -9,6 +9,7 @@ from datetime import timedelta
 from hashlib import sha256
 from typing import Any
 
+from runstore_storage import chain
 from runstore_storage.contract.access import Grant, Principal, PrincipalKind, Role
 from runstore_storage.contract.admin import Act, Limits, NewToken
 from runstore_storage.contract.artifacts import (
@@ -36,6 +37,7 @@ from runstore_storage.contract.feed import (
 )
 from runstore_storage.contract.heads import Guard, Outcome, RunKey
 from runstore_storage.contract.holds import NewHold
+from runstore_storage.contract.ledger import LedgerEntry
 from runstore_storage.contract.outputs import Completion, Output
 from runstore_storage.contract.payloads import Payload, Ref
 from runstore_storage.contract.retention import Keep, Policy
@@ -143,6 +145,13 @@ async def _archived(store: Store, project: str, run_id: str) -> object:
 async def _restored(store: Store, project: str, run_id: str) -> object:
     key = RunKey(project, run_id)
     return await store.archives.restore_run(key, act(project, f"restore {run_id}"))
+
+
+async def _applied(store: Store, project: str) -> object:
+    key = RunKey(project, "erased")
+    birth = chain.birth_hash((await store.get_run(key)).born)
+    entry = LedgerEntry(key, birth, (Seqs(1, 1),))
+    return await store.ledger.apply(entry, act(project).principal)
 
 
 CALLS: dict[str, Call] = {
@@ -259,6 +268,7 @@ CALLS: dict[str, Call] = {
     "erasures.erase_events": lambda store, project: _erased(store, project, "erase again"),
     "erasures.erase_subject": lambda store, project: _forgotten(store, project, "forget again"),
     "erasures.get_erasure": _erasure,
+    "ledger.apply": _applied,
     "admin.create_token": lambda store, project: store.admin.create_token(
         token(project), act(project, "token")
     ),

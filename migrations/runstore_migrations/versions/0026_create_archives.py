@@ -48,8 +48,7 @@ TABLES = (
         CONSTRAINT pk_archives PRIMARY KEY (run, n),
         CONSTRAINT fk_archives_run FOREIGN KEY (run) REFERENCES runs (run),
         CONSTRAINT fk_archives_removal FOREIGN KEY (removal) REFERENCES removals (removal),
-        CONSTRAINT fk_archives_restored_for FOREIGN KEY (restored_for)
-            REFERENCES erasure_requests (erasure),
+        CONSTRAINT fk_archives_restored_for FOREIGN KEY (restored_for) REFERENCES erasure_requests,
         CONSTRAINT ck_archives_state CHECK (state BETWEEN 1 AND 8),
         CONSTRAINT ck_archives_seqs CHECK (first_seq >= 1 AND first_seq <= last_seq),
         CONSTRAINT ck_archives_manifest CHECK (state IN (1, 7) OR manifest_hash IS NOT NULL)
@@ -181,8 +180,7 @@ ARCHIVE_ROWS = """
 FORGET_ARCHIVED = """
     CREATE OR REPLACE FUNCTION forget_archived(of_run bigint)
     RETURNS bigint LANGUAGE plpgsql STRICT SECURITY DEFINER AS $$
-    DECLARE
-        forgotten bigint;
+    DECLARE forgotten bigint;
     BEGIN
         DELETE FROM archived_events WHERE run = of_run;
         GET DIAGNOSTICS forgotten = ROW_COUNT;
@@ -290,23 +288,21 @@ DOWN = """
 
 def downgrade() -> None:
     """Refuse where something was archived."""
-    op.execute(DOWN)
-    op.execute("DROP INDEX ix_run_heads_archived")
-    for function in FUNCTIONS:
-        op.execute(f"DROP FUNCTION {function}")
     erasures, subjects = (
         import_module(f"runstore_migrations.versions.{name}")
         for name in ("0025_create_erasures", "0024_create_subject_refs")
     )
     for statement in (
+        DOWN,
+        "DROP INDEX ix_run_heads_archived",
+        *(f"DROP FUNCTION {each}" for each in FUNCTIONS),
         erasures.REMOVE_ROWS,
         secure(REMOVING),
         erasures.REFUSE_CHANGE,
         BIND.format(function="refuse_change()"),
         subjects.NOTE_SUBJECTS.replace("CREATE FUNCTION", "CREATE OR REPLACE FUNCTION"),
-        "DROP TABLE archived_events",
+        "DROP TABLE archived_events, archives",
         "DROP FUNCTION is_archiving(bigint, bigint)",
-        "DROP TABLE archives",
         "ALTER TABLE run_heads DROP COLUMN archived_through",
         "ALTER TABLE removals DROP CONSTRAINT ck_removals_kind,"
         " ADD CONSTRAINT ck_removals_kind CHECK (kind IN (1, 3, 4, 5, 6))",

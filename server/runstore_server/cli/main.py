@@ -106,6 +106,9 @@ COMMANDS = {
         "Erase what events said, of a run or about a subject; their chain holds.",
     ),
     "erasures": Command("erasures", "app", "Look at what was erased, and clean up after it."),
+    "ledger": Command(
+        "ledger", "app", "Write down what was erased and deleted; do it again on a restored copy."
+    ),
     "archive": Command(
         "archiving",
         "archive",

@@ -33,6 +33,7 @@ from runstore_storage.contract.erasures import ErasureStore
 from runstore_storage.contract.events import EventStore
 from runstore_storage.contract.feed import FeedStore
 from runstore_storage.contract.holds import HoldStore
+from runstore_storage.contract.ledger import LedgerStore
 from runstore_storage.contract.outputs import OutputStore
 from runstore_storage.contract.removals import RemovalStore
 from runstore_storage.contract.retention import RetentionStore
@@ -88,6 +89,10 @@ class Store(RunStore, EventStore, SnapshotStore, OutputStore, Protocol):
     @property
     def erasures(self) -> ErasureStore:
         """What events said, removed for good."""
+
+    @property
+    def ledger(self) -> LedgerStore:
+        """What was erased and deleted, to be done again on a restored copy."""
 
     async def check(self) -> None:
         """Return if the database answers and accepts writes; raise `StorageUnavailable` if not."""

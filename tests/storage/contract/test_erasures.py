@@ -583,6 +583,7 @@ async def test_a_duty_that_is_broken_off_anywhere_is_taken_up_again(
     owners = {
         "removals": erasing.removals,
         "erasing": erasing.erasing,
+        "unnamed_objects": erasing.unnamed_objects,
         "objects": kept.artifacts._objects,
         "cleaning": cleaning.erasing,
     }

@@ -74,7 +74,7 @@ export interface RetentionSum {
   readonly blocker: RetentionBlocker | undefined;
   /** Of how many runs. */
   readonly runs: number;
-  /** Events for runs and search text, snapshots, or artifacts. */
+  /** Events for runs, events and search text, snapshots, or artifacts. */
   readonly items: number;
   /** About how many they take. */
   readonly bytes: number;
