@@ -163,6 +163,7 @@ func TestEveryCallOfTheContractHasAMethod(t *testing.T) {
 		"ReleaseHold": (*runstore.Admin).ReleaseHold, "ListHolds": (*runstore.Admin).Holds,
 		"EraseEvents":  (*runstore.Admin).EraseEvents,
 		"EraseSubject": (*runstore.Admin).EraseSubject, "GetErasure": (*runstore.Admin).Erasure,
+		"ArchiveRun": (*runstore.Admin).ArchiveRun, "RestoreRun": (*runstore.Admin).RestoreRun,
 		"DeleteRun": (*runstore.Admin).DeleteRun, "ListRemovals": (*runstore.Admin).Removals,
 		"PutPolicy": (*runstore.Admin).PutPolicy, "ListPolicies": (*runstore.Admin).Policies,
 		"DeletePolicy":       (*runstore.Admin).DeletePolicy,
