@@ -1943,11 +1943,12 @@ CREATE OR REPLACE FUNCTION archive_rows(of_run bigint, most integer)
         RETURN removed;
     END $$;
 
-CREATE OR REPLACE FUNCTION forget_archived(of_run bigint)
+CREATE OR REPLACE FUNCTION forget_archived(of_run bigint, most integer)
     RETURNS bigint LANGUAGE plpgsql STRICT SECURITY DEFINER AS $$
     DECLARE forgotten bigint;
     BEGIN
-        DELETE FROM archived_events WHERE run = of_run;
+        DELETE FROM archived_events WHERE run = of_run AND seq IN (
+            SELECT seq FROM archived_events WHERE run = of_run ORDER BY seq LIMIT most);
         GET DIAGNOSTICS forgotten = ROW_COUNT;
         RETURN forgotten;
     END $$;
@@ -1984,19 +1985,19 @@ DO $$
         owner name := (SELECT pg_get_userbyid(relowner) FROM pg_class WHERE oid = events);
         caller text;
     BEGIN
-        EXECUTE 'ALTER FUNCTION forget_archived(bigint) SET search_path = '
+        EXECUTE 'ALTER FUNCTION forget_archived(bigint, integer) SET search_path = '
             || quote_ident(current_schema()) || ', pg_temp';
-        REVOKE ALL ON FUNCTION forget_archived(bigint) FROM PUBLIC;
+        REVOKE ALL ON FUNCTION forget_archived(bigint, integer) FROM PUBLIC;
         FOR caller IN
             SELECT DISTINCT CASE grantee WHEN 0 THEN 'PUBLIC'
                 ELSE quote_ident(pg_get_userbyid(grantee)) END
             FROM pg_class, aclexplode(relacl)
             WHERE oid = events AND privilege_type = 'INSERT' AND grantee <> relowner
         LOOP
-            EXECUTE 'GRANT EXECUTE ON FUNCTION forget_archived(bigint) TO ' || caller;
+            EXECUTE 'GRANT EXECUTE ON FUNCTION forget_archived(bigint, integer) TO ' || caller;
         END LOOP;
         IF owner <> current_user THEN
-            EXECUTE 'ALTER FUNCTION forget_archived(bigint) OWNER TO ' || quote_ident(owner);
+            EXECUTE 'ALTER FUNCTION forget_archived(bigint, integer) OWNER TO ' || quote_ident(owner);
         END IF;
     END $$;
 
@@ -2059,6 +2060,22 @@ ALTER TABLE policies
             least(keep_events, keep_snapshots, keep_artifacts, keep_search_text, keep_run) > interval '0' AND keep_last_snapshots >= 0);
 
 UPDATE schema_version SET version_num='0027' WHERE schema_version.version_num = '0026';
+
+-- Running upgrade 0027 -> 0028
+
+COMMIT;
+
+DROP INDEX CONCURRENTLY IF EXISTS ix_feed_run;
+
+CREATE INDEX CONCURRENTLY ix_feed_run ON feed (run, last_seq);
+
+DROP INDEX CONCURRENTLY IF EXISTS ix_archives_waiting;
+
+CREATE INDEX CONCURRENTLY ix_archives_waiting ON archives (begun_at, run, n) WHERE state <= 2 AND NOT is_cleared;
+
+BEGIN;
+
+UPDATE schema_version SET version_num='0028' WHERE schema_version.version_num = '0027';
 
 COMMIT;
 

@@ -441,6 +441,11 @@ INDEXES = {
     "ix_archives_restore_record": (
         "SELECT 1 FROM archives WHERE project = 'p' AND restore_record = 1"
     ),
+    "ix_archives_waiting": (
+        "SELECT 1 FROM archives WHERE state <= 2 AND NOT is_cleared"
+        " ORDER BY begun_at, run, n LIMIT 1"
+    ),
+    "ix_feed_run": "SELECT 1 FROM feed WHERE run = 1 AND last_seq >= 1 ORDER BY last_seq LIMIT 1",
     "ix_archives_restored_for": "SELECT 1 FROM archives WHERE restored_for = 1",
     "ix_archives_removal": "SELECT 1 FROM archives WHERE removal = 1",
     "ix_archives_open": "SELECT 1 FROM archives WHERE NOT is_cleared AND state = 1",

@@ -178,11 +178,12 @@ ARCHIVE_ROWS = """
     END $$
 """
 FORGET_ARCHIVED = """
-    CREATE OR REPLACE FUNCTION forget_archived(of_run bigint)
+    CREATE OR REPLACE FUNCTION forget_archived(of_run bigint, most integer)
     RETURNS bigint LANGUAGE plpgsql STRICT SECURITY DEFINER AS $$
     DECLARE forgotten bigint;
     BEGIN
-        DELETE FROM archived_events WHERE run = of_run;
+        DELETE FROM archived_events WHERE run = of_run AND seq IN (
+            SELECT seq FROM archived_events WHERE run = of_run ORDER BY seq LIMIT most);
         GET DIAGNOSTICS forgotten = ROW_COUNT;
         RETURN forgotten;
     END $$
@@ -229,8 +230,7 @@ BIND = """
     END $$
 """
 BOUND = ("refuse_change()", "is_archiving(bigint, bigint)")
-FUNCTIONS = ("archive_rows(bigint, integer)", "forget_archived(bigint)")
-REMOVING = "remove_rows(text, bigint, integer)"
+FUNCTIONS = ("archive_rows(bigint, integer)", "forget_archived(bigint, integer)")
 # What they touch belongs to whoever migrates, which may be another role than the owner of events.
 GRANT_OWNER = """
     DO $$ BEGIN
@@ -262,7 +262,7 @@ def upgrade() -> None:
         NOTE_SUBJECTS,
         ARCHIVE_ROWS.format(kept=KEPT),
         FORGET_ARCHIVED,
-        *map(secure, (*FUNCTIONS, REMOVING)),
+        *map(secure, (*FUNCTIONS, "remove_rows(text, bigint, integer)")),
         GRANT_OWNER,
         *GUARDS,
     ):
@@ -279,7 +279,7 @@ def upgrade() -> None:
 # The version before would take a run whose events are in the archive for one that lacks them.
 DOWN = """
     DO $$ BEGIN
-        IF EXISTS (SELECT FROM archives)
+        IF EXISTS (SELECT FROM archives) OR EXISTS (SELECT FROM removals WHERE kind = 2)
         THEN RAISE EXCEPTION 'runs were archived, which the version before does not know';
         END IF;
     END $$
@@ -297,7 +297,7 @@ def downgrade() -> None:
         "DROP INDEX ix_run_heads_archived",
         *(f"DROP FUNCTION {each}" for each in FUNCTIONS),
         erasures.REMOVE_ROWS,
-        secure(REMOVING),
+        secure("remove_rows(text, bigint, integer)"),
         erasures.REFUSE_CHANGE,
         BIND.format(function="refuse_change()"),
         subjects.NOTE_SUBJECTS.replace("CREATE FUNCTION", "CREATE OR REPLACE FUNCTION"),

@@ -23,6 +23,7 @@ from runstore_storage.contract.errors import (
     RunInUse,
     RunNotFound,
     RunOpen,
+    StorageUnavailable,
 )
 from runstore_storage.contract.feed import REMOVALS
 from runstore_storage.contract.heads import RunKey
@@ -73,7 +74,7 @@ class Archiving:
             done_with = await archive_states.uncleared(conn, kept=KEPT, limit=LOOKED_AT)
         return await first_done(
             (f"an archive of run {each.place.run}", partial(self._next, each, holder))
-            for each in (*found, *done_with)
+            for each in (*done_with, *found)
         )
 
     async def _next(self, found: Found, holder: str) -> int | None:
@@ -101,7 +102,10 @@ class Archiving:
                     size += file.size
                     if file.name == MANIFEST:
                         manifest_hash = digest
-        except RunNotFound:
+        except (ArchiveInvalid, StorageUnavailable):
+            raise  # the object store may do better the next time
+        except Exception as error:
+            _log.warning("an archive of run %d is given up", place.run, exc_info=error)
             return await self._cancel(place, holder)
         async with writing(self._engine) as conn:
             if await duties.fence(conn, REMOVALS, holder) is None:

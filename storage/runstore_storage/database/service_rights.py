@@ -70,7 +70,7 @@ NEEDED_FUNCTIONS = (
     "archive_rows(bigint, integer)",
     "clear_run(bigint)",
     "erase_events(bigint, bigint, bigint[], bytea[])",
-    "forget_archived(bigint)",
+    "forget_archived(bigint, integer)",
     "remove_artifacts(bigint, integer)",
     "remove_rows(text, bigint, integer)",
 )

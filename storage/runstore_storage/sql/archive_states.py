@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from runstore_storage.contract.archives import Archive, ArchiveState
 from runstore_storage.contract.feed import BESIDE_THE_FEED
+from runstore_storage.contract.removals import RemovalKind
 from runstore_storage.contract.scope import in_scope
 from runstore_storage.database.connection import Connection, Row
 from runstore_storage.database.statements import system, tenant
@@ -76,8 +77,7 @@ _UNPLACED = system(f"""
 """)
 _POSITION = system("""
     SELECT last_position - last_seq + :last_seq FROM feed
-    WHERE project = :project AND run = :run AND :last_seq BETWEEN first_seq AND last_seq
-    ORDER BY last_position DESC LIMIT 1
+    WHERE run = :run AND last_seq >= :last_seq AND project = :project ORDER BY last_seq LIMIT 1
 """)
 _SET_POSITION = system("""
     UPDATE archives SET last_position = :position WHERE run = :run AND n = :n
@@ -113,7 +113,8 @@ _READY = system(f"""
     WHERE NOT a.is_cleared AND a.state <= {int(ArchiveState.ARCHIVED)} AND a.last_position > 0
         AND {_PASSED} AND NOT (a.attempt = 0 AND {IS_AWAITED})
         AND NOT EXISTS (
-            SELECT FROM removals r JOIN open_removals USING (removal) WHERE r.run = a.run
+            SELECT FROM removals r JOIN open_removals USING (removal)
+            WHERE r.run = a.run AND r.kind <> {RemovalKind.EVENTS_ERASED:d}
         )
     ORDER BY a.begun_at, a.run, a.n LIMIT :limit
 """)

@@ -14,6 +14,8 @@ from runstore_storage.sql.blobs import NewBlob
 from runstore_storage.sql.columns import by_column, insert_rows
 from runstore_storage.sql.events import NEW_COLUMNS, NewEvent, new_row
 
+# In one statement, whose time is bounded.
+MOST_FORGOTTEN = 5000
 _HERE = tenant("""
     SELECT r.run_id, h.archived_through,
         (SELECT coalesce(max(seq), 0) FROM snapshots s WHERE s.run = r.run) AS snapshot_seq
@@ -36,7 +38,7 @@ _PREFIX = "new_"
 _INSERT = tenant(
     f"{insert_rows('events', NEW_COLUMNS, prefix=_PREFIX)} WHERE new.run = {scopes.RUN}"
 )
-_FORGET = tenant(f"SELECT forget_archived({scopes.RUN})")
+_FORGET = tenant(f"SELECT forget_archived({scopes.RUN}, :most)")
 _NOTE_STORED = tenant("""
     INSERT INTO stored_changes (kind, key, project, bytes)
     SELECT 0, r.run, r.project, sum(e.payload_bytes)
@@ -124,4 +126,7 @@ async def note_stored(conn: Connection, run: int) -> None:
 
 async def forget(conn: Connection, run: int) -> int:
     """Forget what is kept of events whose rows are back, all of them; how many."""
-    return int((await conn.execute(_FORGET, {"run": run})).scalar_one())
+    values, forgotten = {"run": run, "most": MOST_FORGOTTEN}, 0
+    while some := int((await conn.execute(_FORGET, values)).scalar_one() or 0):
+        forgotten += some
+    return forgotten

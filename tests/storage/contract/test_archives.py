@@ -75,6 +75,7 @@ from storage.contract.test_removals import (
     take_duties,
     text,
 )
+from storage.contract.test_removals import files as objects
 from storage.contract.test_removals import rows_of as counts_of
 
 LARGE = 200
@@ -675,6 +676,22 @@ async def test_a_file_that_was_not_stored_as_sent_is_found_before_the_switch(
     assert {each.parent.name for each in files(doing, key)} == {"2"}
 
 
+async def test_a_run_of_which_something_is_lost_is_not_archived(doing: PostgresStore) -> None:
+    key = await all_kinds(doing)
+    for each in objects(doing):
+        each.unlink()
+    before = await doing.get_run(key)
+    await decided(doing, key)
+    await relayed(doing)
+
+    await all_done(doing)
+
+    assert await state_of(doing, key) is ArchiveState.CANCELLED
+    assert files(doing, key) == []
+    assert await doing.get_run(key) == before
+    assert await step(doing) == 0
+
+
 @pytest.mark.parametrize("method", ["put", "read", "delete_folder"])
 async def test_an_object_store_that_fails_loses_nothing(
     doing: PostgresStore, monkeypatch: pytest.MonkeyPatch, method: str
@@ -1085,7 +1102,7 @@ async def test_psql_removes_no_event_that_is_not_archived(doing: PostgresStore) 
         for statement in (
             "DELETE FROM archived_events",
             "UPDATE archived_events SET seq = seq",
-            "SELECT forget_archived(run) FROM runs",
+            "SELECT forget_archived(run, 9) FROM runs",
         ):
             with pytest.raises(asyncpg.RestrictViolationError):
                 await conn.execute(system(statement))

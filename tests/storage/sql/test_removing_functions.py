@@ -19,7 +19,7 @@ CALLS = (
     "SELECT remove_rows('events', 1, 1)",
     "SELECT remove_artifacts(1, 1)",
     "SELECT archive_rows(1, 1)",
-    "SELECT forget_archived(1)",
+    "SELECT forget_archived(1, 1)",
 )
 
 

@@ -64,6 +64,13 @@ archives = Table(
         "restored_for",
         postgresql_where=text("restored_for IS NOT NULL"),
     ),
+    Index(
+        "ix_archives_waiting",
+        "begun_at",
+        "run",
+        "n",
+        postgresql_where=text("state <= 2 AND NOT is_cleared"),
+    ),
     Index("ix_archives_open", "state", postgresql_where=text("NOT is_cleared")),
 )
 

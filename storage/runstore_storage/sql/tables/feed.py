@@ -43,6 +43,7 @@ feed = Table(
     CheckConstraint("first_seq >= 1 AND first_seq <= last_seq", name="ck_feed_range"),
     CheckConstraint("last_position > last_seq - first_seq", name="ck_feed_position"),
     Index("ix_feed_project", "project", "last_position"),
+    Index("ix_feed_run", "run", "last_seq"),
 )
 
 duties = Table(
