@@ -72,7 +72,7 @@ def apply(
     found = run_with_store(settings_of(), lambda store: _apply(store, entries, wait=wait))
     typer.echo(", ".join(f"{found[each]} {each.value}" for each in Applied))
     if found[Applied.REFUSED]:
-        raise failed("runs to delete are open, held, or have forks: end that, and repeat it")
+        raise failed("what is refused is open, held, or to be deleted and has forks")
     if found[Applied.ASKED]:
         raise failed("not all of it is done yet")
 
@@ -91,9 +91,13 @@ async def _apply(
     by = Principal(PrincipalKind.DATABASE, os.environ.get("USER", ""))
     with progress_bar("applying") as on_progress:
         while True:
-            found = Counter([await _applied(store, each, by) for each in entries])
+            became = [(await _applied(store, each, by), each) for each in entries]
+            found = Counter(applied for applied, _ in became)
             on_progress(found[Applied.DONE], len(entries))
             if not wait or not found[Applied.ASKED]:
+                for applied, each in became:
+                    if applied is Applied.REFUSED:
+                        typer.echo(f"refused: {each.key.run_id} of {each.key.project}", err=True)
                 return found
             await asyncio.sleep(POLL_SECONDS)
 

@@ -1,4 +1,4 @@
-"""The duty `removals`: runs that were deleted are removed, others archived, and events erased."""
+"""The duty `removals`: runs that were deleted are removed, events erased, and others archived."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ class Removing:
     def __init__(self, store: Store) -> None:
         self._steps = {
             "removing": store.removals.remove,
-            "archiving": store.archives.archive,
             "erasing": store.erasures.erase,
+            "archiving": store.archives.archive,
         }
 
     async def step(self, holder: str) -> int | None:

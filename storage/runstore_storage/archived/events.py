@@ -18,6 +18,8 @@ from runstore_storage.sql.archive_states import Place
 # What is kept on disk, unpacked, beside what is being read.
 CACHE_BYTES = 256 << 20
 CACHED_MANIFESTS = 1000
+# How long what nobody reads is kept there.
+IDLE_SECONDS = 60.0
 # How many pairs of files are fetched at a time.
 FETCHES = 2
 _PARSED = 250
@@ -28,6 +30,7 @@ class _Kept:
     pair: Pair
     users: int = 0
     is_out: bool = False
+    used_at: float = 0.0
 
 
 class ArchivedEvents:
@@ -39,6 +42,7 @@ class ArchivedEvents:
         self._kept: OrderedDict[tuple[Place, int], _Kept] = OrderedDict()
         self._turns: WeakValueDictionary[tuple[Place, int], asyncio.Lock] = WeakValueDictionary()
         self._room = asyncio.Semaphore(FETCHES)
+        self._timer: asyncio.TimerHandle | None = None
 
     async def open(self, place: Place) -> OpenedArchive:
         """The archive at a place; raise `ArchiveInvalid` if it is not what was written there."""
@@ -79,6 +83,8 @@ class ArchivedEvents:
 
     def close(self) -> None:
         """Remove what is kept."""
+        if self._timer:
+            self._timer.cancel()
         while self._kept:
             self._drop(next(iter(self._kept)))
 
@@ -98,6 +104,8 @@ class ArchivedEvents:
             yield kept.pair
         finally:
             kept.users -= 1
+            kept.used_at = asyncio.get_running_loop().time()
+            self._expire()
             if kept.is_out and not kept.users:
                 kept.pair.close()
 
@@ -107,6 +115,16 @@ class ArchivedEvents:
         turn = self._turns.setdefault(key, asyncio.Lock())
         async with turn:
             yield
+
+    def _expire(self) -> None:
+        """Remove what nobody has read for long, and look again while something is kept."""
+        loop = asyncio.get_running_loop()
+        for key, each in [*self._kept.items()]:
+            if not each.users and each.used_at + IDLE_SECONDS <= loop.time():
+                self._drop(key)
+        if self._timer:
+            self._timer.cancel()
+        self._timer = loop.call_later(IDLE_SECONDS, self._expire) if self._kept else None
 
     def _make_room(self) -> None:
         size = sum(each.pair.size for each in self._kept.values())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Collection
 from contextlib import AsyncExitStack
 
@@ -40,6 +41,8 @@ class Restoring:
         self._history = history
         self._offloading = offloading
         self._announce = announce
+        # One at a time has a connection and takes another.
+        self._turn = asyncio.Lock()
 
     async def restore(
         self, key: RunKey, act: Act, *, erasure: int | None = None
@@ -54,7 +57,7 @@ class Restoring:
         if place is None:
             raise ArchiveNotFound(key.run_id)
         archive = await self._history.archived.open(place)
-        async with AsyncExitStack() as opened:
+        async with self._turn, AsyncExitStack() as opened:
             pairs = await self._fetched(archive, opened)
             await self._verify(key, place)
             restored = await self._put_back(key, place, pairs, act, erasure)

@@ -40,7 +40,9 @@ class Applied(Enum):
     ASKED = "asked"
     """It was asked for, and the holder of the duty `removals` does it."""
     REFUSED = "refused"
-    """The run is to be deleted, and is open, held or has forks."""
+    """The run is open or held; or it is to be deleted, and has forks. What is to be erased is, once
+    nothing of that is so.
+    """
 
 
 class LedgerStore(Protocol):

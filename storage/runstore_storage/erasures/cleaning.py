@@ -21,7 +21,7 @@ from runstore_storage.database.opening import Session
 from runstore_storage.sql import erasing
 
 # Those of events come first: once nothing keeps their old rows, nothing keeps the others'.
-BESIDE_EVENTS = ("search_rows", "subject_refs", "erasure_targets", "blobs")
+BESIDE_EVENTS = ("archived_events", "search_rows", "subject_refs", "erasure_targets", "blobs")
 WORDS = "ix_search_rows_tsv"
 # How many removals are cleaned up after together.
 MOST_REMOVALS = 1000

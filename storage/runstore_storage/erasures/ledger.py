@@ -53,6 +53,8 @@ class PostgresLedger:
         act = _act(left, by)
         if not entry.is_deleted:
             erasure, _ = await self._erasures.erase_events(entry.key, left.erased, act)
+            if any(not each.is_archived for each in erasure.blockers):
+                return Applied.REFUSED
             return Applied.DONE if erasure.state is ErasureState.DONE else Applied.ASKED
         try:
             await self._removals.delete_run(entry.key, expected_last_seq=None, act=act)

@@ -6,7 +6,9 @@ The contracts are `RunStore`, `EventStore` and `OutputStore`.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Collection, Mapping
+from contextlib import nullcontext
 from dataclasses import replace
 from datetime import datetime
 
@@ -32,6 +34,10 @@ from runstore_storage.reading.replaying import Replay, replay
 from runstore_storage.reading.verifying import verify
 from runstore_storage.sql import heads, outputs, run_filters, runs
 
+# How many verifications of a process read archives at a time: each has a connection, and takes
+# another for a moment, so they are fewer than the least pool has.
+VERIFICATIONS = 2
+
 
 class PostgresReading:
     """Shares the connections of the store that makes it."""
@@ -40,6 +46,7 @@ class PostgresReading:
         self._engine = engine
         self._offloading = offloading
         self._history = history
+        self._verifying_archives = asyncio.Semaphore(VERIFICATIONS)
 
     async def get_run(self, key: RunKey) -> Run:
         async with reading(self._engine) as conn:
@@ -137,7 +144,10 @@ class PostgresReading:
     async def verify_run(
         self, key: RunKey, *, from_seq: int, max_events: int, read_archive: bool = False
     ) -> Verification:
-        async with reading(self._engine) as conn:
+        async with (
+            self._verifying_archives if read_archive else nullcontext(),
+            reading(self._engine) as conn,
+        ):
             head = await heads.get(conn, key)
             return await verify(
                 conn,

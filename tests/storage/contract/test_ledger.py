@@ -111,7 +111,7 @@ async def test_events_that_are_not_there_are_not_erased_when_they_come(kept: Pos
     await kept.append_events(key, [TO_ERASE])
     entry = LedgerEntry(key, await birth(kept, key), (Seqs(1, 2),))
 
-    assert await kept.ledger.apply(entry, WHO) is Applied.ASKED
+    assert await kept.ledger.apply(entry, WHO) is Applied.REFUSED
     await kept.append_events(key, [KEPT])
     await completed(kept, key)
     await relayed(kept)
