@@ -31,7 +31,8 @@ AS_SERVICE = bool(os.environ.get("TEST_AS_SERVICE"))
 """Whether stores have a role with the service's rights and no others, as `make service` sets, and
 only see the rows of the project that each statement may touch (`row_policies.py`).
 """
-SERVICE_ROLE = f"runstore_service_{os.getpid()}"
+SERVICE_ROLE = os.environ.get("TEST_SERVICE_ROLE") or f"runstore_service_{os.getpid()}"
+"""Each process of tests makes its own; one that it starts is told of it."""
 
 
 @contextmanager

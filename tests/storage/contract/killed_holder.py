@@ -12,7 +12,10 @@ import sys
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import pytest
+import row_policies
 from conftest import make_store
+from database import AS_SERVICE
 from runstore_storage.contract.archives import ArchiveState
 from runstore_storage.contract.heads import RunKey
 from runstore_storage.payloads.objects import Objects
@@ -53,6 +56,8 @@ async def main(url: str, schema: str, point: str) -> None:
         owner, name = POINTS[point]
         setattr(owner, name, dying(getattr(owner, name), point))
     archived_rows.MOST_ROWS = 2
+    if AS_SERVICE:
+        row_policies.tell(pytest.MonkeyPatch())
     store = make_store(url, schema)
     await take_duties(store)
     await relayed(store)

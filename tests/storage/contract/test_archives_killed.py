@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from database import SERVICE_ROLE
 from runstore_storage.contract.archives import ArchiveState
 from runstore_storage.postgres import PostgresStore
 from storage.contract.archiving import (
@@ -36,9 +37,10 @@ POINTS = (
 
 async def killed(url: str, schema: str, point: str) -> None:
     """Return when a holder has been killed at a point."""
+    path = os.pathsep.join(map(str, (ROOT / "tests", ROOT)))
     holder = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "storage.contract.killed_holder", url, schema, point),
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(map(str, (ROOT / "tests", ROOT)))},
+        env=os.environ | {"PYTHONPATH": path, "TEST_SERVICE_ROLE": SERVICE_ROLE},
     )
     assert await holder.wait() == -signal.SIGKILL
 
