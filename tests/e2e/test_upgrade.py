@@ -26,7 +26,7 @@ OLDER_RUN = (
     "INSERT INTO runstore.runs (project, run_id, body_hash, created_at)"
     " VALUES ('acme', 'older', '', now())"
 )
-BEFORE_INDEXES, WITH_HOLDS, WITH_REMOVALS = "0014", "0021", "0022"
+BEFORE_INDEXES, WITH_HOLDS, WITH_REMOVALS, WITH_ERASURES = "0014", "0021", "0022", "0025"
 WAITS = (
     "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%CREATE INDEX CONCURRENTLY%'"
     " AND wait_event_type = 'Lock'"
@@ -171,6 +171,7 @@ def test_an_erased_event_is_not_taken_back() -> None:
             run.complete()
             client.admin.erase_subject("ann", "case 9")
             database.wait_for("SELECT count(*) FROM runstore.erasure_targets", ["0"])
+        installation.run(f"runstore migrate down {WITH_ERASURES} --yes", database.environment)
         before = database.state()
 
         refused = installation.run(
