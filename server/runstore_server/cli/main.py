@@ -107,7 +107,9 @@ COMMANDS = {
     ),
     "erasures": Command("erasures", "app", "Look at what was erased, and clean up after it."),
     "ledger": Command(
-        "ledger", "app", "Write down what was erased and deleted; do it again on a restored copy."
+        "ledger",
+        "app",
+        "Write down what was erased and deleted, and do it again on a restored copy.",
     ),
     "archive": Command(
         "archiving",
