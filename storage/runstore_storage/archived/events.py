@@ -105,7 +105,7 @@ class ArchivedEvents:
         finally:
             kept.users -= 1
             kept.used_at = asyncio.get_running_loop().time()
-            self._expire()
+            self._watch()
             if kept.is_out and not kept.users:
                 kept.pair.close()
 
@@ -116,15 +116,21 @@ class ArchivedEvents:
         async with turn:
             yield
 
+    def _watch(self) -> None:
+        """Look again when the time of what was read longest ago is over."""
+        idle = [each.used_at for each in self._kept.values() if not each.users]
+        if idle and not self._timer:
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_at(min(idle) + IDLE_SECONDS, self._expire)
+
     def _expire(self) -> None:
-        """Remove what nobody has read for long, and look again while something is kept."""
-        loop = asyncio.get_running_loop()
+        """Remove what nobody has read for long."""
+        self._timer = None
+        now = asyncio.get_running_loop().time()
         for key, each in [*self._kept.items()]:
-            if not each.users and each.used_at + IDLE_SECONDS <= loop.time():
+            if not each.users and each.used_at + IDLE_SECONDS <= now:
                 self._drop(key)
-        if self._timer:
-            self._timer.cancel()
-        self._timer = loop.call_later(IDLE_SECONDS, self._expire) if self._kept else None
+        self._watch()
 
     def _make_room(self) -> None:
         size = sum(each.pair.size for each in self._kept.values())

@@ -59,7 +59,7 @@ class PostgresArchives:
         self._history = history
         self._in_flight = in_flight
         self._decided = decided
-        self.restoring = Restoring(engine, history, offloading, announce)
+        self.restoring = Restoring(engine, history.archived, offloading, announce)
         self._archiving = Archiving(engine, self._files, archived, announce, idle=idle)
         self.archive = self._archiving.step
         self._turns = asyncio.Semaphore(TURNS)

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from contextlib import AsyncExitStack
 
 from runstore_storage.admin import records
 from runstore_storage.archived.archive import OpenedArchive
+from runstore_storage.archived.events import ArchivedEvents
 from runstore_storage.archived.pairs import Pair
 from runstore_storage.contract.admin import Act
 from runstore_storage.contract.archives import Archive
 from runstore_storage.contract.errors import ArchiveInvalid, ArchiveNotFound, Overloaded
+from runstore_storage.contract.events import EventPage
 from runstore_storage.contract.heads import RunKey
 from runstore_storage.database.connection import Connection
 from runstore_storage.database.engine import Database, reading, writing
 from runstore_storage.payloads.offloading import Offloading
-from runstore_storage.reading.history import History
+from runstore_storage.reading.history import ReadPage
 from runstore_storage.reading.verifying import verify
 from runstore_storage.run_write import lock_run
 from runstore_storage.sql import archive_states, archived_events, heads, removals, runs
@@ -33,16 +34,14 @@ class Restoring:
     def __init__(
         self,
         engine: Database,
-        history: History,
+        archived: ArchivedEvents,
         offloading: Offloading,
         announce: Callable[[Collection[RunKey]], None],
     ) -> None:
         self._engine = engine
-        self._history = history
+        self._archived = archived
         self._offloading = offloading
         self._announce = announce
-        # One at a time has a connection and takes another.
-        self._turn = asyncio.Lock()
 
     async def restore(
         self, key: RunKey, act: Act, *, erasure: int | None = None
@@ -56,10 +55,10 @@ class Restoring:
             place = await archive_states.current(conn, head.run)
         if place is None:
             raise ArchiveNotFound(key.run_id)
-        archive = await self._history.archived.open(place)
-        async with self._turn, AsyncExitStack() as opened:
+        archive = await self._archived.open(place)
+        async with AsyncExitStack() as opened:
             pairs = await self._fetched(archive, opened)
-            await self._verify(key, place)
+            await self._verify(key, archive, pairs)
             restored = await self._put_back(key, place, pairs, act, erasure)
         self._announce([key])
         return restored
@@ -68,12 +67,12 @@ class Restoring:
         """All files of events, on disk until they are closed: nothing is fetched under a lock."""
         pairs = []
         for part in archive.parts:
-            pair = await archive.fetch(self._history.archived.objects, part)
+            pair = await archive.fetch(self._archived.objects, part)
             opened.callback(pair.close)
             pairs.append(pair)
         return pairs
 
-    async def _verify(self, key: RunKey, place: Place) -> None:
+    async def _verify(self, key: RunKey, archive: OpenedArchive, pairs: Sequence[Pair]) -> None:
         """Follow the chain through the events of the archive, from the first to the last."""
         async with reading(self._engine) as conn:
             head = await heads.get(conn, key)
@@ -83,12 +82,12 @@ class Restoring:
                 run,
                 head,
                 from_seq=1,
-                max_events=place.last_seq,
+                max_events=archive.place.last_seq,
                 offloading=self._offloading,
-                archived=self._history.reader(key),
+                archived=_reader(archive, pairs),
             )
         if found.problem:
-            file = (await self._history.archived.open(place)).part_of(found.problem_seq).chain.name
+            file = archive.part_of(found.problem_seq).chain.name
             problem = f"has event {found.problem_seq}, of which {found.problem}"
             raise ArchiveInvalid(key.run_id, file, problem)
 
@@ -109,6 +108,18 @@ class Restoring:
             added = await records.record(conn, act, is_allowed=True, status=records.OK)
             await archive_states.restore(conn, place, added.number, erasure=erasure)
             return await _restored(conn, key, added.number), False
+
+
+def _reader(archive: OpenedArchive, pairs: Sequence[Pair]) -> ReadPage:
+    """Reads events out of the files that were fetched."""
+
+    async def read(end: Head, from_seq: int, limit: int) -> EventPage:
+        pair = pairs[archive.part_of(from_seq).number - 1]
+        last = min(from_seq + limit - 1, pair.last_seq, end.last_seq)
+        found = [each async for some in pair.events(from_seq, last, limit) for each in some]
+        return EventPage(found, last + 1, end.last_seq, end.is_completed, end.outcome)
+
+    return read
 
 
 async def _insert(conn: Connection, head: Head, pair: Pair, last_seq: int) -> None:

@@ -320,8 +320,7 @@ async def test_what_comes_before_the_switch_cancels_an_archive(
     await until(doing, key, state)
 
     await keep(doing, key)
-    while await step(doing):
-        pass
+    await all_done(doing)
 
     assert await state_of(doing, key) is ArchiveState.CANCELLED
     assert await pages(doing, key) == before
@@ -337,8 +336,7 @@ async def test_a_hold_that_comes_after_the_switch_keeps_what_is_archived(
     await until(doing, key, ArchiveState.SWITCHED)
 
     await held(doing, key)
-    while await step(doing):
-        pass
+    await all_done(doing)
 
     assert await state_of(doing, key) is ArchiveState.DONE
     with pytest.raises(RunHeld):
@@ -354,8 +352,7 @@ async def test_a_hold_and_the_switch_race(doing: PostgresStore) -> None:
         await until(doing, key, ArchiveState.ARCHIVED)
 
         await asyncio.gather(step(doing), held(doing, key))
-        while await step(doing):
-            pass
+        await all_done(doing)
 
         state = await state_of(doing, key)
         assert state in {ArchiveState.DONE, ArchiveState.CANCELLED}
@@ -376,8 +373,7 @@ async def test_a_fork_and_the_switch_race(doing: PostgresStore) -> None:
             doing.fork_run(NewFork(key, fork_run_id=f"fork-{turn}")),
             return_exceptions=True,
         )
-        while await step(doing):
-            pass
+        await all_done(doing)
 
         if isinstance(fork, EventsArchived):
             assert await state_of(doing, key) is ArchiveState.DONE
@@ -501,8 +497,7 @@ async def test_a_run_that_has_grown_is_archived_again(doing: PostgresStore) -> N
     assert [(each.first_seq, each.last_seq) for each in await removals(doing)] == [(5, 7), (1, 4)]
     await restored(doing, key)
     assert await pages(doing, key) == before
-    while await step(doing):
-        pass
+    await all_done(doing)
     assert files(doing, key) == []
     third = await archived(doing, key)
     assert third.number == 3
@@ -539,8 +534,7 @@ async def test_a_restore_finds_a_run_whose_rows_are_half_gone(
             await step(doing)
 
         await restored(doing, key)
-        while await step(doing):
-            pass
+        await all_done(doing)
 
         assert await rows_of(doing, key) == before
         assert await state_of(doing, key) is ArchiveState.RESTORED
@@ -559,8 +553,7 @@ async def test_the_removal_and_a_restore_race(
         await until(doing, key, ArchiveState.SWITCHED)
 
         await asyncio.gather(restored(doing, key), all_done(doing))
-        while await step(doing):
-            pass
+        await all_done(doing)
 
         assert await rows_of(doing, key) == before
 
@@ -584,8 +577,7 @@ async def test_acts_that_are_repeated_are_done_once(doing: PostgresStore) -> Non
     key, other = await external(doing), await external(doing, "other")
     first = await decided(doing, key, request_id="a")
     await relayed(doing)
-    while await step(doing):
-        pass
+    await all_done(doing)
 
     again, is_repeat = await doing.archives.archive_run(
         key, expected_last_seq=None, act=act(key, request_id="a")
@@ -972,8 +964,7 @@ async def test_deleting_a_run_removes_its_archive(
     await until(doing, key, state)
 
     await deleted(doing, key)
-    while await step(doing):
-        pass
+    await all_done(doing)
 
     assert files(doing, key) == of_other
     assert set(await counts_of(doing, key)) == {"runs", "removals", "feed"}
@@ -1046,26 +1037,60 @@ async def test_a_replay_from_a_later_snapshot_needs_no_archive(doing: PostgresSt
     assert refused.value.details["snapshot_seq"] == "4"
 
 
+def counted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of the files that are fetched from here on."""
+    fetched: list[str] = []
+    real = Objects.read_all
+
+    def read_all(self: Objects, location: str) -> AsyncIterator[bytes]:
+        fetched.append(location.rpartition("/")[2])
+        return real(self, location)
+
+    monkeypatch.setattr(Objects, "read_all", read_all)
+    return fetched
+
+
 async def test_files_are_fetched_once_and_kept_within_bounds(
     doing: PostgresStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(chain_files, "EVENTS", 2)
     key = await external(doing, events=7)
     await archived(doing, key)
-    fetched: list[str] = []
-    real = Objects.read_all
-
-    def counted(self: Objects, location: str) -> AsyncIterator[bytes]:
-        fetched.append(location.rpartition("/")[2])
-        return real(self, location)
-
-    monkeypatch.setattr(Objects, "read_all", counted)
+    fetched = counted(monkeypatch)
     await asyncio.gather(*(pages(doing, key, read_archive=True) for _ in range(5)))
     assert sorted(fetched) == sorted(set(fetched))
     assert len(fetched) == 9
     monkeypatch.setattr(archived_events, "CACHE_BYTES", 0)
     await asyncio.gather(*(pages(doing, key, read_archive=True) for _ in range(5)))
     assert len(doing._archived._kept) == 1
+
+
+async def test_files_that_nobody_reads_do_not_stay(
+    doing: PostgresStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = await external(doing)
+    await archived(doing, key)
+    monkeypatch.setattr(archived_events, "IDLE_SECONDS", 0.01)
+
+    await pages(doing, key, read_archive=True)
+    assert len(doing._archived._kept) == 1
+    async with asyncio.timeout(30):
+        while doing._archived._kept:  # noqa: ASYNC110 - a timer removes them
+            await asyncio.sleep(0.01)
+
+
+async def test_a_restore_fetches_each_file_once_and_keeps_none(
+    doing: PostgresStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(chain_files, "EVENTS", 2)
+    key = await external(doing, events=7)
+    await archived(doing, key)
+    fetched = counted(monkeypatch)
+    await restored(doing, key)
+
+    assert sorted(fetched) == sorted(set(fetched))
+    assert len(fetched) == 9
+    assert not doing._archived._kept
 
 
 @pytest.mark.owner
