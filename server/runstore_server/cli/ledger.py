@@ -89,17 +89,19 @@ async def _apply(
     store: PostgresStore, entries: Sequence[LedgerEntry], *, wait: bool
 ) -> Counter[Applied]:
     by = Principal(PrincipalKind.DATABASE, os.environ.get("USER", ""))
+    became: dict[LedgerEntry, Applied] = dict.fromkeys(entries, Applied.ASKED)
     with progress_bar("applying") as on_progress:
         while True:
-            became = [(await _applied(store, each, by), each) for each in entries]
-            found = Counter(applied for applied, _ in became)
-            on_progress(found[Applied.DONE], len(entries))
+            for each in [each for each, applied in became.items() if applied is Applied.ASKED]:
+                became[each] = await _applied(store, each, by)
+            found = Counter(became.values())
+            on_progress(found[Applied.DONE], len(became))
             if not wait or not found[Applied.ASKED]:
-                for applied, each in became:
-                    if applied is Applied.REFUSED:
-                        typer.echo(f"refused: {each.key.run_id} of {each.key.project}", err=True)
-                return found
+                break
             await asyncio.sleep(POLL_SECONDS)
+    for each in (each for each, applied in became.items() if applied is Applied.REFUSED):
+        typer.echo(f"refused: {each.key.run_id} of {each.key.project}", err=True)
+    return found
 
 
 async def _applied(store: PostgresStore, entry: LedgerEntry, by: Principal) -> Applied:

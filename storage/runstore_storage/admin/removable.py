@@ -1,11 +1,14 @@
-"""Whether something of a run may be removed, asked under its lock."""
+"""Whether something of a run may be removed, asked under its lock; and what is noted of it."""
 
 from __future__ import annotations
 
+import asyncio
+
+from runstore_storage import chain
 from runstore_storage.contract.errors import RunInUse, RunOpen, SeqConflict
 from runstore_storage.contract.heads import RunKey, RunStatus
 from runstore_storage.database.connection import Connection
-from runstore_storage.sql import holds, removals
+from runstore_storage.sql import holds, removals, runs
 from runstore_storage.sql.heads import Head
 
 
@@ -20,6 +23,11 @@ async def refuse_unless_removable(
     await holds.refuse_if_held(conn, key, head.run)
     if fork := await removals.find_fork(conn, head.run):
         raise RunInUse(key.run_id, fork)
+
+
+async def birth_of(conn: Connection, key: RunKey) -> bytes:
+    """The hash of a run as it was born, which tells it from every other of its id."""
+    return await asyncio.to_thread(chain.birth_hash, (await runs.get(conn, key)).born)
 
 
 def own_seqs(head: Head) -> tuple[int, int]:

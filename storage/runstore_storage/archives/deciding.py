@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-
-from runstore_storage import chain
 from runstore_storage.admin import records
-from runstore_storage.admin.removable import own_seqs
+from runstore_storage.admin.removable import birth_of, own_seqs
 from runstore_storage.contract.admin import Act
 from runstore_storage.contract.errors import ArchiveNotFound
 from runstore_storage.contract.heads import RunKey
 from runstore_storage.database.connection import Connection
-from runstore_storage.sql import archive_states, runs
+from runstore_storage.sql import archive_states
 from runstore_storage.sql.heads import Head
 
 
@@ -27,8 +24,7 @@ async def decide_archive(conn: Connection, key: RunKey, head: Head, act: Act) ->
     newest = await archive_states.newest(conn, key.project, head.run)
     # One that is under way is finished first, and has no less than it would have had.
     if newest is None or (newest.last_seq < seqs[1] and newest.state.is_settled):
-        born = (await runs.get(conn, key)).born
-        birth = await asyncio.to_thread(chain.birth_hash, born)
+        birth = await birth_of(conn, key)
         await archive_states.insert(
             conn, key.project, head.run, birth=birth, seqs=seqs, record=added.number
         )

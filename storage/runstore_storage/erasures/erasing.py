@@ -13,6 +13,7 @@ from functools import partial
 
 from runstore_storage import chain
 from runstore_storage.admin import records
+from runstore_storage.admin.removable import birth_of
 from runstore_storage.contract.errors import RunHeld, RunNotFound
 from runstore_storage.contract.events import RecordedEvent
 from runstore_storage.contract.feed import REMOVALS
@@ -37,7 +38,6 @@ from runstore_storage.sql import (
     feed,
     holds,
     removals,
-    runs,
     unnamed_objects,
 )
 from runstore_storage.sql.erasing import Ready
@@ -171,14 +171,13 @@ async def _begin(conn: Connection, key: RunKey, each: Ready) -> int:
     """Note that events of the run go, and record it as an act of who asked for it."""
     act = await act_of(conn, each.project, each.record, each.run_id)
     added = await records.record(conn, act, is_allowed=True, status=records.OK)
-    born = (await runs.get(conn, key)).born
     return await removals.begin(
         conn,
         each.project,
         each.run,
         kind=RemovalKind.EVENTS_ERASED,
         removal_id=new_id(),
-        birth=await asyncio.to_thread(chain.birth_hash, born),
+        birth=await birth_of(conn, key),
         seqs=await erasing.seqs_chosen(conn, each),
         record=added.number,
         erasure=each.erasure,

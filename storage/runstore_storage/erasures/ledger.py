@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import AsyncGenerator
 from dataclasses import replace
 from hashlib import sha256
 
-from runstore_storage import chain
+from runstore_storage.admin.removable import birth_of
 from runstore_storage.contract.access import Principal
 from runstore_storage.contract.admin import Act
 from runstore_storage.contract.erasures import ErasureState, ErasureStore, Seqs
 from runstore_storage.contract.errors import RunHeld, RunInUse, RunNotFound, RunOpen
-from runstore_storage.contract.heads import RunKey
 from runstore_storage.contract.ledger import Applied, LedgerEntry
 from runstore_storage.contract.removals import RemovalStore
 from runstore_storage.database.engine import Database, reading
-from runstore_storage.sql import heads, ledger, runs
+from runstore_storage.sql import heads, ledger
 
 PAGE = 500
 
@@ -31,20 +29,14 @@ class PostgresLedger:
         self._erasures = erasures
 
     async def entries(self) -> AsyncGenerator[LedgerEntry]:
-        for page in (ledger.deleted, ledger.erased_runs):
-            after = 0
-            while True:
+        for page in (ledger.deleted, ledger.erased):
+            after: int | None = 0
+            while after is not None:
                 async with reading(self._engine) as conn:
                     found = await page(conn, after=after, limit=PAGE)
-                    erased = [
-                        await ledger.erased(conn, each.place) if page is ledger.erased_runs else ()
-                        for each in found
-                    ]
-                for each, seqs in zip(found, erased, strict=True):
-                    yield LedgerEntry(RunKey(each.project, each.run_id), each.birth, seqs)
-                if len(found) < PAGE:
-                    break
-                after = found[-1].place
+                for each in found:
+                    yield each.entry
+                after = found[-1].place if found else None
 
     async def apply(self, entry: LedgerEntry, by: Principal) -> Applied:
         left = await self._left(entry)
@@ -67,10 +59,10 @@ class PostgresLedger:
         async with reading(self._engine) as conn:
             try:
                 head = await heads.get(conn, entry.key)
-                born = (await runs.get(conn, entry.key)).born
+                birth = await birth_of(conn, entry.key)
             except RunNotFound:
                 return None
-            if await asyncio.to_thread(chain.birth_hash, born) != entry.birth:
+            if birth != entry.birth:
                 return None
             if entry.is_deleted:
                 return entry

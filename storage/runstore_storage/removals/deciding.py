@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 
-from runstore_storage import chain
 from runstore_storage.admin import records
-from runstore_storage.admin.removable import own_seqs
+from runstore_storage.admin.removable import birth_of, own_seqs
 from runstore_storage.contract.admin import Act
 from runstore_storage.contract.heads import RunKey
 from runstore_storage.contract.removals import RemovalKind
 from runstore_storage.database.connection import Connection
 from runstore_storage.ids import new_id
-from runstore_storage.sql import removals, runs
+from runstore_storage.sql import removals
 from runstore_storage.sql.heads import Head
 
 
@@ -23,8 +21,7 @@ async def decide(
     """Let something of a run go, whose head is locked, each kind by an act; the numbers of the
     acts' records.
     """
-    born = (await runs.get(conn, key)).born
-    birth = await asyncio.to_thread(chain.birth_hash, born)
+    birth = await birth_of(conn, key)
     numbers = []
     for kind, act in acts.items():
         added = await records.record(conn, act, is_allowed=True, status=records.OK)

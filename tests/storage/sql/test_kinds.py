@@ -60,7 +60,7 @@ SYSTEM = {
     *("sql.erasing._CLOSE", "sql.erasing._FORGET_NAMED", "sql.erasing._PARTITIONS"),
     *("sql.erasing._MAY_CLEAN", "sql.erasing._DEAD_ROWS", "sql.erasing._ARCHIVED"),
     *("sql.erasing._RESTORED", "sql.erasing._FORGET_RESTORED"),
-    *("sql.ledger._DELETED", "sql.ledger._ERASED_RUNS", "sql.ledger._ERASED"),
+    *("sql.ledger._DELETED", "sql.ledger._ERASED"),
     # Who calls, before it is known what the call may touch; which projects a caller may name.
     *("sql.tokens._FIND", "sql.tokens._NOTE_USE", "sql.tokens._EPOCH", "sql.tokens._NEXT_EPOCH"),
     *("sql.projects._PAGE", "sql.limits._ALL", "sql.stored_bytes._LIMITED"),
