@@ -8,7 +8,7 @@ the rows, and the removal of these is noted. Until then the rows are read, from 
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Collection
 from contextlib import aclosing
 from datetime import timedelta
 from functools import partial
@@ -106,12 +106,9 @@ class Archiving:
             raise  # the object store may do better the next time
         except Exception as error:
             _log.warning("an archive of run %d is given up", place.run, exc_info=error)
-            return await self._cancel(place, holder)
-        async with writing(self._engine) as conn:
-            if await duties.fence(conn, REMOVALS, holder) is None:
-                return None
-            await archive_states.note_archived(conn, place, manifest_hash, size)
-        return 1
+            return await self._noted(holder, place, archive_states.cancel)
+        note = partial(archive_states.note_archived, manifest_hash=manifest_hash, size=size)
+        return await self._noted(holder, place, note)
 
     async def _put(self, place: Place, file: ArchiveFile) -> bytes:
         """Put a file, and read it back; its hash."""
@@ -146,7 +143,7 @@ class Archiving:
                         return 0
         except (RunHeld, RunInUse, RunNotFound, RunOpen) as refusal:
             _log.warning("an archive of run %d is given up: %s", place.run, refusal)
-            return await self._cancel(place, holder)
+            return await self._noted(holder, place, archive_states.cancel)
         self._announce([key])
         return 1
 
@@ -175,20 +172,19 @@ class Archiving:
         await heads.archive(conn, head.run, place.last_seq)
         return True
 
-    async def _cancel(self, place: Place, holder: str) -> int | None:
-        async with writing(self._engine) as conn:
-            if await duties.fence(conn, REMOVALS, holder) is None:
-                return None
-            await archive_states.cancel(conn, place.run, place.n)
-        return 1
-
     async def _clear(self, place: Place, holder: str) -> int | None:
         """Remove the files of an archive from which nothing is read, those of all attempts."""
         await self._objects.delete_folder(_all_attempts(place))
+        return await self._noted(holder, place, archive_states.note_cleared)
+
+    async def _noted(
+        self, holder: str, place: Place, note: Callable[[Connection, Place], Awaitable[None]]
+    ) -> int | None:
+        """Note how far an archive is; None without the duty."""
         async with writing(self._engine) as conn:
             if await duties.fence(conn, REMOVALS, holder) is None:
                 return None
-            await archive_states.note_cleared(conn, place)
+            await note(conn, place)
         return 1
 
 

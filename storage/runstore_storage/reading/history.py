@@ -36,7 +36,7 @@ class History:
         """Reads pages of a run; of events in rows without what is stored outside these."""
 
         async def read(end: Head, from_seq: int, limit: int) -> EventPage:
-            return await self._page(key, from_seq, limit=limit, end=end)
+            return await self._page(key, from_seq, limit, EVERY_EVENT, end)
 
         return read
 
@@ -50,17 +50,11 @@ class History:
         end: Head | None = None,
     ) -> EventPage:
         """As `event_page`, with the payloads; of the run as `end` says it was, or as it is."""
-        page = await self._page(key, from_seq, limit=limit, where=where, end=end)
+        page = await self._page(key, from_seq, limit, where, end)
         return await self._offloading.load_page(page)
 
     async def _page(
-        self,
-        key: RunKey,
-        from_seq: int,
-        *,
-        limit: int,
-        where: EventFilter = EVERY_EVENT,
-        end: Head | None = None,
+        self, key: RunKey, from_seq: int, limit: int, where: EventFilter, end: Head | None
     ) -> EventPage:
         before: tuple[int, Place | None] | None = None
         while True:

@@ -199,9 +199,9 @@ async def first_complete_position(conn: Connection, project: str) -> int:
     return int(found.scalar_one())
 
 
-async def cancel(conn: Connection, run: int, n: int) -> None:
+async def cancel(conn: Connection, place: Place) -> None:
     """Give an archive up."""
-    await conn.execute(_CANCEL, {"run": run, "n": n})
+    await conn.execute(_CANCEL, {"run": place.run, "n": place.n})
 
 
 async def restore(conn: Connection, place: Place, record: int, *, erasure: int | None) -> None:
@@ -267,7 +267,7 @@ async def begin_attempt(conn: Connection, place: Place) -> Place | None:
     return place._replace(attempt=attempt) if attempt else None
 
 
-async def note_archived(conn: Connection, place: Place, manifest_hash: bytes, size: int) -> None:
+async def note_archived(conn: Connection, place: Place, *, manifest_hash: bytes, size: int) -> None:
     """Note that an attempt has written all files and found them as they should be."""
     values = {"run": place.run, "n": place.n, "attempt": place.attempt, "bytes": size}
     await conn.execute(_SET_ARCHIVED, {**values, "manifest_hash": manifest_hash})
