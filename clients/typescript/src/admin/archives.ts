@@ -5,9 +5,11 @@ import { present } from "../transport/answers.js";
 import { CALL_OPTIONS, type CallOptions } from "../transport/options.js";
 import * as check from "../values/arguments.js";
 import { newId } from "../values/ids.js";
-import { optionalInt64, safeNumber, type Int64 } from "../values/numbers.js";
+import { safeNumber, type Int64 } from "../values/numbers.js";
 import { printing } from "../values/printing.js";
 import { instantOf, type Instant } from "../values/times.js";
+
+export { endedRunRequest as archiveRequest } from "./ended.js";
 
 /** A run's history as files in the object store. */
 export interface Archive {
@@ -47,34 +49,10 @@ export interface RestoreRunOptions extends CallOptions {
   readonly requestId?: string;
 }
 
-const checkArchive = check.object<ArchiveRunOptions>("options", {
-  ...CALL_OPTIONS,
-  expectedLastSeq: check.int64,
-  requestId: check.text,
-});
 const checkRestore = check.object<RestoreRunOptions>("options", {
   ...CALL_OPTIONS,
   requestId: check.text,
 });
-
-export function archiveRequest(
-  project: string,
-  runId: string,
-  reason: string,
-  options: ArchiveRunOptions,
-) {
-  check.text(runId, "runId");
-  check.text(reason, "reason");
-  checkArchive(options);
-  const expectedLastSeq = optionalInt64(options.expectedLastSeq);
-  return {
-    project,
-    runId,
-    reason,
-    requestId: options.requestId || newId(),
-    ...(expectedLastSeq === undefined ? {} : { expectedLastSeq }),
-  };
-}
 
 export function restoreRequest(
   project: string,

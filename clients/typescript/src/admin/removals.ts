@@ -8,10 +8,11 @@ import {
 import { present } from "../transport/answers.js";
 import { CALL_OPTIONS, type CallOptions } from "../transport/options.js";
 import * as check from "../values/arguments.js";
-import { newId } from "../values/ids.js";
-import { optionalInt64, safeNumber, type Int64 } from "../values/numbers.js";
+import { safeNumber, type Int64 } from "../values/numbers.js";
 import { printing } from "../values/printing.js";
 import { instantOf, optionalInstant, type Instant } from "../values/times.js";
+
+export { endedRunRequest as deleteRequest } from "./ended.js";
 
 /** What is removed, in numbers and hashes: nothing of what it was. */
 export interface Removal {
@@ -50,34 +51,10 @@ export interface ListRemovalsOptions extends CallOptions {
   readonly runId?: string;
 }
 
-const checkDelete = check.object<DeleteRunOptions>("options", {
-  ...CALL_OPTIONS,
-  expectedLastSeq: check.int64,
-  requestId: check.text,
-});
 const checkListRemovals = check.object<ListRemovalsOptions>("options", {
   ...CALL_OPTIONS,
   runId: check.text,
 });
-
-export function deleteRequest(
-  project: string,
-  runId: string,
-  reason: string,
-  options: DeleteRunOptions,
-) {
-  check.text(runId, "runId");
-  check.text(reason, "reason");
-  checkDelete(options);
-  const expectedLastSeq = optionalInt64(options.expectedLastSeq);
-  return {
-    project,
-    runId,
-    reason,
-    requestId: options.requestId || newId(),
-    ...(expectedLastSeq === undefined ? {} : { expectedLastSeq }),
-  };
-}
 
 export function listRemovalsRequest(project: string, options: ListRemovalsOptions) {
   checkListRemovals(options);
