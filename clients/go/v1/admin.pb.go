@@ -423,7 +423,7 @@ const (
 	ArchiveState_ARCHIVE_STATE_DONE ArchiveState = 5
 	// RestoreRun put the rows back; the files are removed.
 	ArchiveState_ARCHIVE_STATE_RESTORED ArchiveState = 6
-	// A hold or a fork came before the switch: nothing has changed.
+	// A hold or a fork came before the switch, or its files could not be made: nothing has changed.
 	ArchiveState_ARCHIVE_STATE_CANCELLED ArchiveState = 7
 	// A later archive of the run has its events, too; the files are removed.
 	ArchiveState_ARCHIVE_STATE_REPLACED ArchiveState = 8

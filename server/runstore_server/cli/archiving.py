@@ -47,7 +47,9 @@ def archive(
         of = f"archive {found.number}, record {found.record}"
         typer.echo(f"{run_id}: {found.state} ({of})")
     if found.state is ArchiveState.CANCELLED:
-        raise failed("a hold or a fork came before the events were archived")
+        raise failed(
+            "a hold or a fork came first, or the files could not be made: see the server's log"
+        )
 
 
 def restore(

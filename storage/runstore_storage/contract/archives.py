@@ -40,7 +40,7 @@ class ArchiveState(IntEnum):
     DONE = 5
     RESTORED = 6
     CANCELLED = 7
-    """What keeps a run from being archived came before the switch."""
+    """What keeps it came before the switch, or its files could not be made."""
     REPLACED = 8
     """A later archive of the run has its events, too."""
 

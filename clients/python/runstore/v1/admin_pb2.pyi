@@ -263,7 +263,7 @@ class _ArchiveStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ArchiveS
     ARCHIVE_STATE_RESTORED: _ArchiveState.ValueType  # 6
     """RestoreRun put the rows back; the files are removed."""
     ARCHIVE_STATE_CANCELLED: _ArchiveState.ValueType  # 7
-    """A hold or a fork came before the switch: nothing has changed."""
+    """A hold or a fork came before the switch, or its files could not be made: nothing has changed."""
     ARCHIVE_STATE_REPLACED: _ArchiveState.ValueType  # 8
     """A later archive of the run has its events, too; the files are removed."""
 
@@ -285,7 +285,7 @@ ARCHIVE_STATE_DONE: ArchiveState.ValueType  # 5
 ARCHIVE_STATE_RESTORED: ArchiveState.ValueType  # 6
 """RestoreRun put the rows back; the files are removed."""
 ARCHIVE_STATE_CANCELLED: ArchiveState.ValueType  # 7
-"""A hold or a fork came before the switch: nothing has changed."""
+"""A hold or a fork came before the switch, or its files could not be made: nothing has changed."""
 ARCHIVE_STATE_REPLACED: ArchiveState.ValueType  # 8
 """A later archive of the run has its events, too; the files are removed."""
 Global___ArchiveState: _TypeAlias = ArchiveState  # noqa: Y015

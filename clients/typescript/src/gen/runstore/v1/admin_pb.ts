@@ -1306,7 +1306,7 @@ export enum ArchiveState {
   RESTORED = 6,
 
   /**
-   * A hold or a fork came before the switch: nothing has changed.
+   * A hold or a fork came before the switch, or its files could not be made: nothing has changed.
    *
    * @generated from enum value: ARCHIVE_STATE_CANCELLED = 7;
    */
